@@ -1,0 +1,38 @@
+"""What ingest must know of a source: frozen, and free of addresses."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, final
+
+from headrace.core.records import Kind
+from headrace.core.schema import EventSchema
+from headrace.core.time import DAY_US, MINUTE_US
+
+__all__ = ["Late", "SourceSettings"]
+
+Late: TypeAlias = Literal["update", "aside", "drop"]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSettings:
+    """One source of events.
+
+    `time`, `id`, `arrived` and `producer` are names of fields. `kind` is REQUEST where a vector asks of this source,
+    else EVENT. `disorder_us` is how far a record may stand behind the newest of its source; `late` says what happens
+    to one that stands further behind. `max_future_skew_us` is how far the event time may lie ahead of the arrival.
+    `duplicate_horizon_us` is the event time over which an id is remembered. `delay_us` is the declared delay from
+    event to arrival of a history that has no column `arrived`.
+    """
+
+    name: str
+    schema: EventSchema
+    time: str
+    kind: Kind
+    id: str | None = None
+    arrived: str | None = None
+    producer: str | None = None
+    disorder_us: int = 0
+    late: Late = "update"
+    max_future_skew_us: int = 5 * MINUTE_US
+    duplicate_horizon_us: int = 2 * DAY_US
+    delay_us: int = 0

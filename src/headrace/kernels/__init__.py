@@ -1,0 +1,1 @@
+"""Compiled functions over arrays that their caller allocated. Only this folder imports numba."""

@@ -1,0 +1,222 @@
+"""A task is one stage on one partition: it reads frames, lets the stage work, and writes frames. Nothing else.
+
+`turn(budget)` is synchronous: no thread, no clock. Whoever gives turns (the worker, the simulation) decides when.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Final, final
+
+from headrace.core.errors import StateError
+from headrace.core.position import ALL, START, Position
+from headrace.core.records import Batch
+from headrace.stages.contract import Stage
+from headrace.stages.ingest import Ingest
+from headrace.store.snapshots import Arrays, Meta, Snapshots
+from headrace.topics.reader import Reader
+from headrace.topics.writer import Writer
+
+__all__ = ["IngestTask", "StageTask", "Task"]
+
+_FRAMES_A_TURN: Final = 8
+
+
+class Task(ABC):
+    """What a worker gives turns to."""
+
+    name: str
+
+    @abstractmethod
+    def start(self) -> None:
+        """Stand at the newest snapshot that the log bears out, or at the beginning.
+
+        Raises StateError, with the remedy, if neither is possible.
+        """
+
+    @abstractmethod
+    def turn(self, budget: int) -> bool:
+        """Work on about `budget` rows; return whether anything moved."""
+
+    @abstractmethod
+    def save(self) -> None:
+        """Keep a snapshot. Call it after the log's `sync`, so that it counts only what is safe."""
+
+    @property
+    @abstractmethod
+    def ended(self) -> bool:
+        """Return whether the input is a finite history that has been processed to its end."""
+
+    @property
+    @abstractmethod
+    def backlog(self) -> int:
+        """Return how many frames of input wait to be read."""
+
+
+@final
+class StageTask(Task):
+    """A stage between topics."""
+
+    def __init__(
+        self, name: str, stage: Stage, reader: Reader, writers: Mapping[str, Writer], snapshots: Snapshots | None = None
+    ) -> None:
+        self.name = name
+        self.stage: Final = stage
+        self.reader: Final = reader
+        self._writers = dict(writers)
+        self._snapshots = snapshots
+        self._pending: Batch | None = None
+        self._done = START
+        self._cut = reader.snapshot()
+        self.rows = 0
+
+    @property
+    def ended(self) -> bool:
+        """Return whether the stage has seen the end of its input."""
+        return self.stage.ended
+
+    @property
+    def backlog(self) -> int:
+        """Return the number of frames above the reader, and one for rows that the stage has not consumed."""
+        unread = self.reader.topic.end(self.reader.partition) - self.reader.offset
+        return unread + (self._pending is not None)
+
+    def start(self) -> None:
+        """Try snapshots from the newest; without any, the input must begin at its beginning."""
+        refused: StateError | None = None
+        for arrays, meta in self._snapshots.newest_first() if self._snapshots else ():
+            try:
+                self._restore(arrays, meta)
+            except StateError as error:
+                refused = error
+                continue
+            return
+        if refused is not None:
+            raise refused
+        topic = self.reader.topic
+        if topic.begin(self.reader.partition) > 0:
+            raise StateError(
+                f"task {self.name}",
+                wanted=f"a snapshot, since {topic.manifest.topic!r} no longer begins at 0 (start a new generation)",
+                got="none",
+            )
+        for writer in self._writers.values():
+            writer.start()
+
+    def turn(self, budget: int) -> bool:
+        """Offer the stage what was read and not yet consumed; write what it gives."""
+        if self._pending is None and not self._fill(budget):
+            return False
+        pending = self._pending
+        if pending is None:
+            return True
+        outputs = self.stage.process(pending)
+        if outputs.consumed == 0:
+            return False
+        last = pending.position(outputs.consumed - 1)
+        whole = outputs.consumed == len(pending)
+        through = Position(last.offset, ALL) if whole else last.through_row()
+        for topic, batch in outputs.batches.items():
+            self._writers[topic].write(batch, through)
+        self._done = through
+        self.rows += outputs.consumed
+        self._pending = None if whole else pending.slice(outputs.consumed, len(pending))
+        return True
+
+    def save(self) -> None:
+        """Keep the stage's state, the cut at which reading goes on, and how far each output was written."""
+        if self._snapshots is None:
+            return
+        arrays, meta = self.stage.snapshot()
+        state = {
+            "stage": meta,
+            "done": list(self._done),
+            "cut": self._cut if self._pending is not None else self.reader.snapshot(),
+            "writers": {topic: writer.snapshot() for topic, writer in self._writers.items()},
+            "rows": self.rows,
+        }
+        self._snapshots.save(self._done, arrays, state)
+
+    def _fill(self, budget: int) -> bool:
+        """Read some frames; return whether the reader moved."""
+        self._cut = self.reader.snapshot()
+        before = self.reader.offset
+        batches: list[Batch] = []
+        rows = 0
+        while rows < budget:
+            here = self.reader.offset
+            for taken in self.reader.read(1):
+                fresh = taken.batch.above(self._done)
+                if len(fresh):
+                    batches.append(fresh)
+                    rows += len(fresh)
+            if self.reader.offset == here or len(batches) >= _FRAMES_A_TURN:
+                break
+        self._pending = Batch.concat(batches) if batches else None
+        return self.reader.offset > before
+
+    def _restore(self, arrays: Arrays, meta: Meta) -> None:
+        self.reader.restore(meta["cut"])
+        for topic, writer in self._writers.items():
+            writer.restore(meta["writers"][topic])
+            writer.start()
+        self.stage.restore(arrays, meta["stage"])
+        self._done = Position(*meta["done"])
+        self.rows = meta["rows"]
+        self._pending = None
+
+
+@final
+class IngestTask(Task):
+    """Sources into [events]: the one task whose input is not a topic."""
+
+    def __init__(self, name: str, ingest: Ingest, writer: Writer, snapshots: Snapshots | None = None) -> None:
+        self.name = name
+        self.ingest: Final = ingest
+        self._writer = writer
+        self._snapshots = snapshots
+        self._done = START
+
+    @property
+    def ended(self) -> bool:
+        """Return whether every source has ended."""
+        return self.ingest.ended
+
+    @property
+    def backlog(self) -> int:
+        """Return 0: what waits outside is not a topic's."""
+        return 0
+
+    def start(self) -> None:
+        """Stand at the newest snapshot that the log bears out, or at the sources' beginning."""
+        refused: StateError | None = None
+        for arrays, meta in self._snapshots.newest_first() if self._snapshots else ():
+            try:
+                self._writer.restore(meta["writer"])
+                self._writer.start()
+            except StateError as error:
+                refused = error
+                continue
+            self.ingest.restore(arrays, meta["ingest"])
+            self._done = Position(*meta["done"])
+            return
+        if refused is not None:
+            raise refused
+        self._writer.start()
+
+    def turn(self, budget: int) -> bool:
+        """Take the next records of the sources."""
+        pulled = self.ingest.pull(budget)
+        if pulled is None:
+            return False
+        batch, through = pulled
+        self._writer.write(batch, through)
+        self._done = through
+        return True
+
+    def save(self) -> None:
+        """Keep how far the sources were read."""
+        if self._snapshots is None:
+            return
+        arrays, meta = self.ingest.snapshot()
+        state = {"ingest": meta, "done": list(self._done), "writer": self._writer.snapshot()}
+        self._snapshots.save(self._done, arrays, state)

@@ -1,0 +1,135 @@
+"""learn: score every example with the model as it stands, then learn from it; publish versions at the declared pace.
+
+Pace counts the recorded arrival of examples, never a clock, so a replay publishes the same versions.
+"""
+
+import hashlib
+import json
+from typing import Any, Final, final
+
+import numpy as np
+
+from headrace.core.records import Batch, flat_block
+from headrace.core.time import ENDED_US, UNSPOKEN_US
+from headrace.models.contract import Block, Columns, Learner, Recipe
+from headrace.stages.contract import Outputs, Stage
+from headrace.store.snapshots import Arrays, Meta, packed
+from headrace.topics.entries import Entry, batch_of
+from headrace.topics.schemas import CONTROL
+
+__all__ = ["Learn"]
+
+_EXAMPLE: Final = 0
+_PROGRESS: Final = 1
+_LEAST: Final = 1e-15
+
+
+@final
+class Learn(Stage):
+    """Learn from [examples]; write versions and promises to [control].
+
+    A version is published when progress passes a multiple of `every_us`, if something was learnt since the last
+    one, and comes into force from that multiple on. With each goes the promise that the next one does not come into
+    force before the next multiple.
+    """
+
+    def __init__(self, *, columns: Columns, recipe: Recipe, seed: int, every_us: int, output: str) -> None:
+        self._every_us = every_us
+        self._output = output
+        self._learner: Learner = recipe(columns, seed)
+        self._next_us = UNSPOKEN_US
+        self._parent = ""
+        self._number = -1
+        self._published_examples = -1
+        self.examples = 0
+        self._loss = 0.0
+        self._loss_rows = 0
+
+    @property
+    def learner(self) -> Learner:
+        """Return the model as it stands."""
+        return self._learner
+
+    def process(self, batch: Batch) -> Outputs:
+        """Learn from the examples in order, and publish at each progress row that passes the pace."""
+        rows = np.flatnonzero(batch.stream == _PROGRESS)
+        payload, until = batch.payloads[_EXAMPLE], batch.payloads[_PROGRESS]["until"].to_numpy()
+        dense, ids = flat_block(payload["dense"], np.float64), flat_block(payload["ids"], np.int32)
+        y, weight = payload["y"].to_numpy(), payload["weight"].to_numpy()
+        made: list[Entry] = []
+        start = 0
+        for number, row in enumerate(rows.tolist()):
+            stop = row - number
+            self._learn(dense[start:stop], ids[start:stop], y[start:stop], weight[start:stop])
+            start = stop
+            made += self._reached(int(until[number]), batch, row)
+        self._learn(dense[start:], ids[start:], y[start:], weight[start:])
+        return Outputs(len(batch), {self._output: batch_of(made, CONTROL)} if made else {})
+
+    def _learn(self, dense: Any, ids: Any, y: Any, weight: Any) -> None:
+        if len(y) == 0:
+            return
+        scores = self._learner.learn(Block(dense, ids), y, weight)
+        self.examples += len(y)
+        if scores is not None:
+            bounded = np.clip(scores, _LEAST, 1 - _LEAST)
+            self._loss += float(np.sum(-np.log(np.where(y > 0.5, bounded, 1 - bounded))))
+            self._loss_rows += len(y)
+
+    def _reached(self, until_us: int, batch: Batch, row: int) -> list[Entry]:
+        """Return the rows for [control] that progress to `until_us` causes."""
+        over = until_us >= ENDED_US
+        self.ended |= over
+        if until_us < self._next_us:
+            return []
+        # At the end of a history the last version takes its regular place, so that a live run may go on from it.
+        in_force_us = self._next_us if over else until_us // self._every_us * self._every_us
+        self._next_us = ENDED_US if over else in_force_us + self._every_us
+        offset, sub = batch.position(row)
+        made: list[Entry] = []
+        if self.examples != self._published_examples:
+            made.append(Entry("version", offset, sub, in_force_us, self._publish(in_force_us)))
+        made.append(Entry("progress", offset, sub + len(made), self._next_us, {"until": self._next_us}))
+        return made
+
+    def _publish(self, in_force_us: int) -> dict[str, Any]:
+        bundle = packed(*self._learner.snapshot())
+        self._number += 1
+        name = f"v{self._number}-{hashlib.sha256(bundle).hexdigest()[:12]}"
+        metrics = {"prequential_log_loss": self._loss / self._loss_rows if self._loss_rows else None, "rows": self._loss_rows}
+        version = {
+            "number": self._number,
+            "name": name,
+            "parent": self._parent,
+            "in_force": in_force_us,
+            "examples": self.examples,
+            "metrics": json.dumps(metrics, sort_keys=True),
+            "bundle": bundle,
+        }
+        self._parent = name
+        self._published_examples = self.examples
+        self._loss, self._loss_rows = 0.0, 0
+        return version
+
+    def snapshot(self) -> tuple[Arrays, Meta]:
+        """Return the model, and where its pace stands."""
+        arrays, meta = self._learner.snapshot()
+        return {name: array.copy() for name, array in arrays.items()}, {
+            "learner": meta,
+            "next_us": self._next_us,
+            "parent": self._parent,
+            "number": self._number,
+            "published_examples": self._published_examples,
+            "examples": self.examples,
+            "loss": self._loss.hex(),
+            "loss_rows": self._loss_rows,
+            "ended": self.ended,
+        }
+
+    def restore(self, arrays: Arrays, meta: Meta) -> None:
+        """Stand where a snapshot stood."""
+        self._learner.restore(arrays, meta["learner"])
+        self._next_us, self._parent, self._number = meta["next_us"], meta["parent"], meta["number"]
+        self._published_examples, self.examples = meta["published_examples"], meta["examples"]
+        self._loss, self._loss_rows = float.fromhex(meta["loss"]), meta["loss_rows"]
+        self.ended = meta["ended"]

@@ -1,0 +1,76 @@
+"""What a log must do: keep frames in order in each partition of each topic. A new log is one file.
+
+Nothing else is asked of it: no transaction between topics, no fence, no exactly-once. Who reads decides what was
+taken (see `reader`).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from headrace.topics.frame import Frame
+from headrace.topics.manifest import Manifest
+
+__all__ = ["Log", "Topic"]
+
+
+class Topic(ABC):
+    """One topic of a log. Partitions are numbered from 0; offsets rise from 0 within one, and need not be dense."""
+
+    @property
+    @abstractmethod
+    def manifest(self) -> Manifest:
+        """Return the topic's first record."""
+
+    @abstractmethod
+    def append(self, partition: int, frame: Frame) -> int:
+        """Put a frame at the end of a partition and return its offset.
+
+        The frame may be read at once through this log object, by others after `commit`; it is safe after `sync`.
+        """
+
+    @abstractmethod
+    def read(self, partition: int, offset: int, limit: int) -> Sequence[tuple[int, Frame]]:
+        """Return at most `limit` frames whose offsets are >= `offset`, in order. Empty at the end."""
+
+    @abstractmethod
+    def begin(self, partition: int) -> int:
+        """Return the lowest offset that can still be read (that of the next frame if there is none)."""
+
+    @abstractmethod
+    def end(self, partition: int) -> int:
+        """Return an offset above every frame and not above the next one's."""
+
+    @abstractmethod
+    def trim(self, partition: int, offset: int) -> None:
+        """Forget the frames below `offset`, which the caller knows to be a cut."""
+
+
+class Log(ABC):
+    """A set of topics that live in one place."""
+
+    @abstractmethod
+    def create(self, manifest: Manifest, partitions: int = 1) -> Topic:
+        """Make a topic, or open the one of that name.
+
+        Raises StateError if it stands there with another manifest; the incarnation is the log's to choose.
+        """
+
+    @abstractmethod
+    def open(self, topic: str) -> Topic:
+        """Open a topic. Raises StateError, with the topics that exist, if there is none of that name."""
+
+    @abstractmethod
+    def names(self) -> Sequence[str]:
+        """Return the names of all topics, sorted."""
+
+    @abstractmethod
+    def commit(self) -> None:
+        """Let everybody read what was appended through this object: once a turn."""
+
+    @abstractmethod
+    def sync(self) -> None:
+        """Commit, and return when a power cut can no longer take away what was appended."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what the log holds open. What was not committed may be lost."""

@@ -1,0 +1,219 @@
+"""The embedded log: all topics in one SQLite file, so that a power cut loses a suffix of everything at once.
+
+One writing connection, owned by the worker's thread; one transaction a turn. Several processes may work on one
+file: SQLite lets one write at a time, and the order of commits is the order of offsets.
+"""
+
+import os
+import secrets
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, final
+
+import apsw
+
+from headrace.core.errors import StateError, SurroundingsError, nearest
+from headrace.topics.contract import Log, Topic
+from headrace.topics.frame import Frame, decode, encode
+from headrace.topics.manifest import Manifest
+
+__all__ = ["EmbeddedLog"]
+
+_PAGE_BYTES: Final = 32_768
+_CHECKPOINT_PAGES: Final = 1_000
+_BUSY_MS: Final = 60_000
+_RECENT_BYTES: Final = 96 * 1024 * 1024
+
+
+@final
+class _Recent:
+    """Frames that this process has just written, decoded, so that its own readers need not decode them again.
+
+    A cache of the log and nothing else: it is bounded by bytes, and whatever it lacks is read from the file.
+    """
+
+    def __init__(self) -> None:
+        self._frames: OrderedDict[tuple[str, int], tuple[Frame, int]] = OrderedDict()
+        self._bytes = 0
+
+    def put(self, table: str, offset: int, frame: Frame, size: int) -> None:
+        self._frames[table, offset] = (frame, size)
+        self._bytes += size
+        while self._bytes > _RECENT_BYTES:
+            _, (_, dropped) = self._frames.popitem(last=False)
+            self._bytes -= dropped
+
+    def get(self, table: str, offset: int) -> Frame | None:
+        found = self._frames.get((table, offset))
+        return found[0] if found else None
+
+
+@final
+class _EmbeddedTopic(Topic):
+    def __init__(self, log: "EmbeddedLog", manifest: Manifest, number: int) -> None:
+        self._log = log
+        self._manifest = manifest
+        self._number = number
+
+    @property
+    def manifest(self) -> Manifest:
+        return self._manifest
+
+    def _table(self, partition: int) -> str:
+        """Return the partition's table, whose column `place` is the offset + 1 (SQLite counts from 1)."""
+        return f"frames_{self._number}_{partition}"
+
+    def append(self, partition: int, frame: Frame) -> int:
+        raw = encode(frame, self._manifest)
+        table = self._table(partition)
+        self._log.begin_writing()
+        self._log.execute(f"INSERT INTO {table}(frame) VALUES (?)", (raw,))
+        offset = self._log.last_row() - 1
+        self._log.recent.put(table, offset, frame, len(raw))
+        return offset
+
+    def read(self, partition: int, offset: int, limit: int) -> Sequence[tuple[int, Frame]]:
+        table = self._table(partition)
+        found = []
+        query = f"SELECT place FROM {table} WHERE place >= ? ORDER BY place LIMIT ?"
+        for (place,) in list(self._log.execute(query, (offset + 1, limit))):
+            frame = self._log.recent.get(table, place - 1)
+            if frame is None:
+                ((raw,),) = self._log.execute(f"SELECT frame FROM {table} WHERE place = ?", (place,))
+                frame = decode(raw, self._manifest)
+            found.append((place - 1, frame))
+        return found
+
+    def begin(self, partition: int) -> int:
+        ((lowest,),) = self._log.execute(f"SELECT min(place) FROM {self._table(partition)}", ())
+        return self.end(partition) if lowest is None else int(lowest) - 1
+
+    def end(self, partition: int) -> int:
+        ((highest,),) = self._log.execute(
+            "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = ?), 0)", (self._table(partition),)
+        )
+        return int(highest)
+
+    def trim(self, partition: int, offset: int) -> None:
+        self._log.begin_writing()
+        self._log.execute(f"DELETE FROM {self._table(partition)} WHERE place <= ?", (offset,))
+
+
+@final
+class EmbeddedLog(Log):
+    """All topics in one file.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     log = EmbeddedLog(Path(folder) / "log.sqlite")
+    ...     log.names()
+    ...     log.close()
+    []
+
+    Raises SurroundingsError if the file cannot be opened or written, StateError if it is damaged. Never fork after
+    opening. Frames are safe from a crash of the process after `commit`, from a power cut after `sync`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.recent: Final = _Recent()
+        self._writing = False
+        self._topics: dict[str, _EmbeddedTopic] = {}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = apsw.Connection(str(path))
+            self._connection.set_busy_timeout(_BUSY_MS)
+            self._connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+            self._connection.execute(
+                "CREATE TABLE IF NOT EXISTS topics"
+                "(number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, partitions INTEGER, manifest BLOB)"
+            )
+        except (apsw.Error, OSError) as error:
+            raise _mapped(error, path) from error
+
+    def create(self, manifest: Manifest, partitions: int = 1) -> Topic:
+        """Make a topic, or open the one of that name; see `Log.create`."""
+        self.begin_writing()
+        if not list(self.execute("SELECT 1 FROM topics WHERE name = ?", (manifest.topic,))):
+            made = replace(manifest, incarnation=secrets.randbits(63))
+            self.execute(
+                "INSERT INTO topics(name, partitions, manifest) VALUES (?, ?, ?)",
+                (manifest.topic, partitions, made.to_json()),
+            )
+            number = self.last_row()
+            for partition in range(partitions):
+                self.execute(
+                    f"CREATE TABLE frames_{number}_{partition}(place INTEGER PRIMARY KEY AUTOINCREMENT, frame BLOB)", ()
+                )
+        self.commit()
+        topic = self.open(manifest.topic)
+        topic.manifest.check_same(manifest)
+        return topic
+
+    def open(self, topic: str) -> Topic:
+        """Open a topic; see `Log.open`."""
+        known = self._topics.get(topic)
+        if known is None:
+            found = list(self.execute("SELECT number, manifest FROM topics WHERE name = ?", (topic,)))
+            if not found:
+                names = self.names()
+                raise StateError(f"log {self._path.name}", wanted=f"one of the topics {names}", got=topic + nearest(topic, names))
+            number, text = found[0]
+            known = self._topics[topic] = _EmbeddedTopic(self, Manifest.from_json(text), number)
+        return known
+
+    def names(self) -> Sequence[str]:
+        """Return the names of all topics, sorted."""
+        return [name for (name,) in self.execute("SELECT name FROM topics ORDER BY name", ())]
+
+    def commit(self) -> None:
+        """Let everybody read what was appended: the end of the turn's transaction."""
+        if self._writing:
+            self._writing = False
+            self.execute("COMMIT", ())
+
+    def sync(self) -> None:
+        """Commit, and force the write-ahead log to disk."""
+        self.commit()
+        try:
+            handle = os.open(f"{self._path}-wal", os.O_RDONLY)
+        except FileNotFoundError:
+            return  # Everything has been moved into the file itself, which SQLite did with a sync.
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def close(self) -> None:
+        """Commit and let go of the file."""
+        self.commit()
+        self._connection.close()
+
+    def begin_writing(self) -> None:
+        """Open the turn's transaction, unless it is open."""
+        if not self._writing:
+            self.execute("BEGIN IMMEDIATE", ())
+            self._writing = True
+
+    def last_row(self) -> int:
+        """Return the row id of the last insert."""
+        return self._connection.last_insert_rowid()
+
+    def execute(self, statement: str, values: tuple[Any, ...]) -> Any:
+        """Run one statement, with errors of SQLite mapped to ours."""
+        try:
+            return self._connection.execute(statement, values)
+        except apsw.Error as error:
+            raise _mapped(error, self._path) from error
+
+
+def _mapped(error: Exception, path: Path) -> StateError | SurroundingsError:
+    """Return our error for one of SQLite's or of the system: damage is state, everything else the surroundings."""
+    if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+        return StateError(f"log {path.name}", wanted="an undamaged log (restore a copy)", got=str(error))
+    return SurroundingsError(f"log {path.name}", wanted="a file that can be read and written", got=str(error))

@@ -1,0 +1,183 @@
+"""A frame is one message of a topic: a fixed header, one spine and one payload for each stream that has rows.
+
+It says which input positions of its producer it covers, (after, through], also those that gave nothing. The body is
+Arrow IPC record batches without schema (the schemas stand in the manifest), compressed as one lz4 block.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, final
+
+import google_crc32c
+import numpy as np
+import pyarrow as pa
+
+from headrace.core.errors import StateError
+from headrace.core.position import Position
+from headrace.core.records import Batch, strings
+from headrace.topics.manifest import Manifest
+
+__all__ = ["FRAME_BYTES_MAX", "Frame", "cut", "decode", "empty_batch", "encode", "generation_number"]
+
+FRAME_BYTES_MAX: Final = 512 * 1024
+"""The size of a frame's body before compression, beyond which it is cut between two rows."""
+
+_MAGIC: Final = b"HRF1"
+_HEADER: Final = struct.Struct("<4sHHQQIIqqqqQQQII")
+_PART: Final = struct.Struct("<II")
+_CHECK: Final = struct.Struct("<I")
+_SPINE: Final = pa.schema(
+    [
+        ("offset", pa.int64()),
+        ("sub", pa.int64()),
+        ("stream", pa.uint8()),
+        ("event_time", pa.int64()),
+        ("arrival_time", pa.int64()),
+        ("verdict", pa.uint8()),
+        ("id", pa.string()),
+    ]
+)
+_SPINE_PART: Final = 0xFFFFFFFF
+_CODEC: Final = pa.Codec("lz4_raw")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What one task wrote to one partition for the input positions (after, through].
+
+    `producer` is its number in the manifest. The batch's positions are those of the input rows that caused its rows.
+    """
+
+    producer: int
+    after: Position
+    through: Position
+    batch: Batch
+    digest_before: int = 0
+    digest_after: int = 0
+
+
+def empty_batch(manifest: Manifest) -> Batch:
+    """Return a batch of no rows with the topic's streams."""
+    nothing = np.zeros(0, np.int64)
+    payloads = tuple(pa.RecordBatch.from_pylist([], schema=stream.schema) for stream in manifest.streams)
+    return Batch(
+        nothing, nothing, np.zeros(0, np.uint8), nothing, nothing, np.zeros(0, np.uint8), strings([]), payloads
+    )
+
+
+def encode(frame: Frame, manifest: Manifest) -> bytes:
+    """Return a frame as bytes.
+
+    Raises StateError if the payloads do not have the manifest's columns.
+    """
+    batch = frame.batch
+    spine = pa.RecordBatch.from_arrays(
+        [
+            pa.array(batch.offset),
+            pa.array(batch.sub),
+            pa.array(batch.stream),
+            pa.array(batch.event_time),
+            pa.array(batch.arrival_time),
+            pa.array(batch.verdict),
+            batch.id,
+        ],
+        schema=_SPINE,
+    )
+    parts = [(_SPINE_PART, spine.serialize())]
+    for number, (payload, stream) in enumerate(zip(batch.payloads, manifest.streams, strict=True)):
+        if payload.num_rows:
+            if not payload.schema.equals(stream.schema):
+                raise StateError(
+                    f"topic {manifest.topic!r}, stream {stream.name!r}", wanted=str(stream.schema), got=str(payload.schema)
+                )
+            parts.append((number, payload.serialize()))
+    body = b"".join(piece for number, part in parts for piece in (_PART.pack(number, part.size), part))
+    packed = _CODEC.compress(body, asbytes=True)
+    header = _HEADER.pack(
+        _MAGIC,
+        manifest.engine,
+        0,
+        manifest.incarnation,
+        manifest.fingerprint,
+        frame.producer,
+        len(batch),
+        *frame.after,
+        *frame.through,
+        frame.digest_before,
+        frame.digest_after,
+        generation_number(manifest.generation),
+        len(body),
+        len(packed),
+    )
+    check = google_crc32c.extend(google_crc32c.value(header), packed)
+    return header + _CHECK.pack(check) + packed
+
+
+def decode(raw: bytes, manifest: Manifest) -> Frame:
+    """Return the frame that `encode` wrote.
+
+    Raises StateError if the bytes are damaged, or belong to another engine, generation, incarnation or schema.
+    """
+    where = f"topic {manifest.topic!r}, frame"
+    if len(raw) < _HEADER.size + _CHECK.size:
+        raise StateError(where, wanted=f"at least {_HEADER.size + _CHECK.size} bytes", got=f"{len(raw)} bytes")
+    header = raw[: _HEADER.size]
+    fields = _HEADER.unpack(header)
+    packed = memoryview(raw)[_HEADER.size + _CHECK.size :]
+    (check,) = _CHECK.unpack_from(raw, _HEADER.size)
+    if fields[0] != _MAGIC or check != google_crc32c.extend(google_crc32c.value(header), bytes(packed)):
+        raise StateError(where, wanted="its own check sum", got="damaged bytes")
+    wanted = (manifest.engine, manifest.incarnation, manifest.fingerprint, generation_number(manifest.generation))
+    got = (fields[1], fields[3], fields[4], fields[13])
+    if got != wanted:
+        raise StateError(where, wanted=f"(engine, incarnation, schema, generation) = {wanted}", got=got)
+    body = _CODEC.decompress(packed, decompressed_size=fields[14])
+    spine = None
+    payloads = [pa.RecordBatch.from_pylist([], schema=stream.schema) for stream in manifest.streams]
+    place = 0
+    while place < body.size:
+        number, size = _PART.unpack_from(body, place)
+        place += _PART.size
+        part = body.slice(place, size)
+        if number == _SPINE_PART:
+            spine = pa.ipc.read_record_batch(part, _SPINE)
+        else:
+            payloads[number] = pa.ipc.read_record_batch(part, manifest.streams[number].schema)
+        place += size
+    if spine is None:
+        raise StateError(where, wanted="a spine", got="none")
+    columns = [spine.column(number).to_numpy() for number in range(len(_SPINE) - 1)]
+    return Frame(
+        producer=fields[5],
+        after=Position(fields[7], fields[8]),
+        through=Position(fields[9], fields[10]),
+        batch=Batch(*columns, spine.column(len(_SPINE) - 1), tuple(payloads)),
+        digest_before=fields[11],
+        digest_after=fields[12],
+    )
+
+
+def generation_number(generation: str) -> int:
+    """Return a generation (16 hex digits, or "" for none) as the 64 bits that stand in a header.
+
+    >>> generation_number(""), generation_number("00000000000000ff")
+    (0, 255)
+    """
+    return int(generation, 16) if generation else 0
+
+
+def cut(batch: Batch) -> Iterator[Batch]:
+    """Cut a batch between rows into pieces whose bodies stay below `FRAME_BYTES_MAX`, unless one row is larger."""
+    if len(batch) <= 1 or _size_bytes(batch) <= FRAME_BYTES_MAX:
+        yield batch
+        return
+    middle = len(batch) // 2
+    yield from cut(batch.slice(0, middle))
+    yield from cut(batch.slice(middle, len(batch)))
+
+
+def _size_bytes(batch: Batch) -> int:
+    fixed = len(batch) * 34
+    return fixed + int(batch.id.nbytes) + sum(int(payload.nbytes) for payload in batch.payloads)

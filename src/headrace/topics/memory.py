@@ -1,0 +1,84 @@
+"""The log in memory: for tests, notebooks and simulation. It keeps bytes, so that frames are really coded."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import final
+
+from headrace.core.errors import StateError, nearest
+from headrace.topics.contract import Log, Topic
+from headrace.topics.frame import Frame, decode, encode
+from headrace.topics.manifest import Manifest
+
+__all__ = ["MemoryLog"]
+
+
+@final
+class _MemoryTopic(Topic):
+    def __init__(self, manifest: Manifest, partitions: int) -> None:
+        self._manifest = manifest
+        self._frames: list[list[bytes]] = [[] for _ in range(partitions)]
+        self._begin = [0] * partitions
+
+    @property
+    def manifest(self) -> Manifest:
+        return self._manifest
+
+    def append(self, partition: int, frame: Frame) -> int:
+        self._frames[partition].append(encode(frame, self._manifest))
+        return len(self._frames[partition]) - 1
+
+    def read(self, partition: int, offset: int, limit: int) -> Sequence[tuple[int, Frame]]:
+        first = max(offset, self._begin[partition])
+        raw = self._frames[partition][first : first + limit]
+        return [(first + place, decode(frame, self._manifest)) for place, frame in enumerate(raw)]
+
+    def begin(self, partition: int) -> int:
+        return self._begin[partition]
+
+    def end(self, partition: int) -> int:
+        return len(self._frames[partition])
+
+    def trim(self, partition: int, offset: int) -> None:
+        for place in range(self._begin[partition], min(offset, len(self._frames[partition]))):
+            self._frames[partition][place] = b""
+        self._begin[partition] = max(self._begin[partition], offset)
+
+
+@final
+class MemoryLog(Log):
+    """Topics in memory.
+
+    >>> MemoryLog().names()
+    []
+    """
+
+    def __init__(self) -> None:
+        self._topics: dict[str, _MemoryTopic] = {}
+
+    def create(self, manifest: Manifest, partitions: int = 1) -> Topic:
+        """Make a topic, or open the one of that name; see `Log.create`."""
+        known = self._topics.get(manifest.topic)
+        if known is None:
+            incarnation = len(self._topics) + 1
+            known = self._topics[manifest.topic] = _MemoryTopic(replace(manifest, incarnation=incarnation), partitions)
+        known.manifest.check_same(manifest)
+        return known
+
+    def open(self, topic: str) -> Topic:
+        """Open a topic; see `Log.open`."""
+        if topic not in self._topics:
+            raise StateError("log", wanted=f"one of the topics {self.names()}", got=topic + nearest(topic, self.names()))
+        return self._topics[topic]
+
+    def names(self) -> Sequence[str]:
+        """Return the names of all topics, sorted."""
+        return sorted(self._topics)
+
+    def commit(self) -> None:
+        """Return at once: memory has nothing to wait for."""
+
+    def sync(self) -> None:
+        """Return at once: memory does not outlive its process."""
+
+    def close(self) -> None:
+        """Do nothing: memory is let go with the object."""

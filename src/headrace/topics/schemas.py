@@ -1,0 +1,214 @@
+"""The columns of every topic, in one place: what stages agree on, since they never see each other.
+
+A vector of features travels as three blocks: `dense` (numbers, NaN where a value is missing), `ids` (hashed
+categories) and `reasons` (one code a feature, `core.reasons`). Their order is the vector's.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.core.records import Batch, Kind, StreamSchema, strings
+
+__all__ = [
+    "CONTROL",
+    "LABEL",
+    "PROGRESS",
+    "REJECTED",
+    "SKETCHES",
+    "TICK",
+    "example_stream",
+    "feature_stream",
+    "only",
+    "prediction_stream",
+    "progress_rows",
+]
+
+TICK: Final = StreamSchema("tick", Kind.TICK, pa.schema([("source", pa.string()), ("reason", pa.string())]))
+"""A source says that nothing more will come: "ended"."""
+
+REJECTED: Final = StreamSchema(
+    "rejected",
+    Kind.EVENT,
+    pa.schema([("source", pa.string()), ("reason", pa.string()), ("error", pa.string()), ("raw", pa.binary())]),
+)
+"""A record that cannot be used, with its reason code and original bytes."""
+
+PROGRESS: Final = StreamSchema("progress", Kind.PROGRESS, pa.schema([("until", pa.int64())]))
+"""Every row that arrived before `until` stands above in the log (on [control]: no version or score before it)."""
+
+LABEL: Final = StreamSchema(
+    "label",
+    Kind.LABEL,
+    pa.schema(
+        [("value", pa.float64()), ("weight", pa.float64()), ("request_time", pa.int64()), ("correction", pa.bool_())]
+    ),
+)
+"""The answer to a request; the row's event time is when it became known, its id is the request's."""
+
+CONTROL: Final = (
+    StreamSchema(
+        "version",
+        Kind.CONTROL,
+        pa.schema(
+            [
+                ("number", pa.int32()),
+                ("name", pa.string()),
+                ("parent", pa.string()),
+                ("in_force", pa.int64()),
+                ("examples", pa.int64()),
+                ("metrics", pa.string()),
+                ("bundle", pa.binary()),
+            ]
+        ),
+    ),
+    StreamSchema(
+        "pointer",
+        Kind.CONTROL,
+        pa.schema([("command", pa.string()), ("champion", pa.string()), ("expected", pa.string()), ("hold", pa.bool_())]),
+    ),
+    StreamSchema(
+        "score",
+        Kind.CONTROL,
+        pa.schema(
+            [
+                ("in_force", pa.int64()),
+                ("detector", pa.string()),
+                ("column", pa.string()),
+                ("value", pa.float64()),
+                ("threshold", pa.float64()),
+            ]
+        ),
+    ),
+    StreamSchema(
+        "alarm",
+        Kind.CONTROL,
+        pa.schema(
+            [
+                ("detector", pa.string()),
+                ("column", pa.string()),
+                ("value", pa.float64()),
+                ("threshold", pa.float64()),
+                ("text", pa.string()),
+            ]
+        ),
+    ),
+    StreamSchema(
+        "decision",
+        Kind.CONTROL,
+        pa.schema([("action", pa.string()), ("why", pa.string()), ("champion", pa.string())]),
+    ),
+    PROGRESS,
+)
+"""The order of all decisions: versions, pointer moves, scores in force, alarms, decisions, promises."""
+
+SKETCHES: Final = (
+    StreamSchema(
+        "sketch",
+        Kind.CONTROL,
+        pa.schema(
+            [
+                ("of", pa.string()),
+                ("column", pa.string()),
+                ("until", pa.int64()),
+                ("buckets", pa.list_(pa.int32())),
+                ("counts", pa.list_(pa.int64())),
+            ]
+        ),
+    ),
+    StreamSchema(
+        "error",
+        Kind.CONTROL,
+        pa.schema([("until", pa.int64()), ("count", pa.int64()), ("mean", pa.float64()), ("m2", pa.float64())]),
+    ),
+    PROGRESS,
+)
+"""Mergeable summaries that `watch` tasks make and `judge` reads."""
+
+
+def feature_stream(dense: int, ids: int) -> StreamSchema:
+    """Return the stream of requests with their vectors, as `featurize` writes it."""
+    return StreamSchema(
+        "request",
+        Kind.REQUEST,
+        pa.schema(
+            [
+                ("dense", pa.list_(pa.float64(), dense)),
+                ("ids", pa.list_(pa.int32(), ids)),
+                ("reasons", pa.list_(pa.uint8(), dense + ids)),
+            ]
+        ),
+    )
+
+
+def prediction_stream(dense: int, ids: int) -> StreamSchema:
+    """Return the stream of answers, as `predict` writes it.
+
+    `version` is the number of the model that was in force (-1: none), `fallback` the reason why its score was not
+    used, `control` the offset in [control] up to which `predict` had read, `drift` the highest score in force in
+    units of its threshold, and `drift_of` whose it is. The last three and the choice itself are recorded choices.
+    """
+    return StreamSchema(
+        "request",
+        Kind.REQUEST,
+        pa.schema(
+            [
+                ("dense", pa.list_(pa.float64(), dense)),
+                ("ids", pa.list_(pa.int32(), ids)),
+                ("score", pa.float64()),
+                ("version", pa.int32()),
+                ("fallback", pa.string()),
+                ("control", pa.int64()),
+                ("drift", pa.float64()),
+                ("drift_of", pa.string()),
+            ]
+        ),
+    )
+
+
+def example_stream(dense: int, ids: int) -> StreamSchema:
+    """Return the stream of requests with their answers, as `join` writes it; `score` is the one that was served."""
+    return StreamSchema(
+        "example",
+        Kind.LABEL,
+        pa.schema(
+            [
+                ("dense", pa.list_(pa.float64(), dense)),
+                ("ids", pa.list_(pa.int32(), ids)),
+                ("y", pa.float64()),
+                ("weight", pa.float64()),
+                ("score", pa.float64()),
+                ("version", pa.int32()),
+                ("request_time", pa.int64()),
+                ("correction", pa.bool_()),
+            ]
+        ),
+    )
+
+
+def only(stream: int, payload: pa.RecordBatch, streams: Sequence[StreamSchema]) -> tuple[pa.RecordBatch, ...]:
+    """Return the payloads of a batch that has rows of one stream alone."""
+    return tuple(payload if number == stream else no_rows(other.schema) for number, other in enumerate(streams))
+
+
+def no_rows(schema: pa.Schema) -> pa.RecordBatch:
+    """Return a payload without rows."""
+    return pa.RecordBatch.from_pylist([], schema=schema)
+
+
+def progress_rows(until_us: int, offset: int, sub: int, number: int, streams: Sequence[StreamSchema]) -> Batch:
+    """Return one progress row of stream `number`, caused by the given position."""
+    one = np.ones(1, np.int64)
+    payload = pa.RecordBatch.from_arrays([pa.array([until_us])], schema=PROGRESS.schema)
+    return Batch(
+        one * offset,
+        one * sub,
+        np.full(1, number, np.uint8),
+        one * until_us,
+        one * until_us,
+        np.zeros(1, np.uint8),
+        strings([""]),
+        only(number, payload, streams),
+    )

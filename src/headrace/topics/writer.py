@@ -1,0 +1,84 @@
+"""A writer names every output by its cause, and appends only what the log has not taken from this task before."""
+
+from typing import Any, final
+
+from headrace.core.errors import StateError
+from headrace.core.position import START, Position
+from headrace.core.records import Batch
+from headrace.topics.contract import Topic
+from headrace.topics.digest import running_digest
+from headrace.topics.frame import Frame, cut
+from headrace.topics.reader import Reader
+
+__all__ = ["Writer"]
+
+
+@final
+class Writer:
+    """One task's output into one partition of one topic.
+
+    Raises StateError if the topic does not list the task as a producer.
+    """
+
+    def __init__(self, topic: Topic, producer: str, partition: int = 0) -> None:
+        names = topic.manifest.producers
+        if producer not in names:
+            raise StateError(f"topic {topic.manifest.topic!r}", wanted=f"one of its producers {names}", got=producer)
+        self._topic = topic
+        self._partition = partition
+        self._number = names.index(producer)
+        self._through = START
+        self._digest = 0
+        self._tail = Reader(topic, partition)
+        self._taken = START
+
+    @property
+    def topic(self) -> Topic:
+        """Return the topic that is written to."""
+        return self._topic
+
+    def start(self) -> None:
+        """Read the own tail as everybody reads it, so that a re-run appends nothing that was taken.
+
+        Raises StateError if the log lacks what the snapshot counts: it lost a suffix that was acknowledged.
+        """
+        while self._tail.offset < self._topic.end(self._partition):
+            before = self._tail.offset
+            for _ in self._tail.read(limit=64):
+                pass
+            if self._tail.offset == before:
+                break
+        self._taken = self._tail.through.get(self._number, START)
+        if self._taken < self._through:
+            raise StateError(
+                f"topic {self._topic.manifest.topic!r}",
+                wanted=f"what the snapshot counts, through {self._through} (use an older snapshot)",
+                got=f"{self._taken}",
+            )
+
+    def write(self, batch: Batch | None, through: Position) -> None:
+        """Append the rows that the input positions up to `through` caused; None or no rows append nothing yet.
+
+        Rows rise by position. What gave nothing is covered by the next frame that has rows.
+        """
+        if batch is None or len(batch) == 0:
+            return
+        pieces = list(cut(batch))
+        for number, piece in enumerate(pieces):
+            end = through if number == len(pieces) - 1 else piece.position(len(piece) - 1)
+            after = running_digest(self._digest, piece) if self._topic.manifest.digested else 0
+            if end > self._taken:
+                frame = Frame(self._number, self._through, end, piece, self._digest, after)
+                self._topic.append(self._partition, frame)
+            self._through, self._digest = end, after
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what a later start needs: how far was written, and the cut up to which the tail is known."""
+        self.start()
+        return {"through": list(self._through), "digest": self._digest, "tail": self._tail.snapshot()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Stand where a snapshot stood; `start` then reads on to the end of the tail."""
+        self._through = Position(*state["through"])
+        self._digest = state["digest"]
+        self._tail.restore(state["tail"])

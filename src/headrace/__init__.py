@@ -1,1 +1,64 @@
 """headrace: events in, point-in-time features, predictions out; labels back, models learnt, drift watched."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from headrace.core.errors import ConfigError, HeadraceError, RecordError, StateError, SurroundingsError
+from headrace.core.events import Event, Prediction, Unit
+from headrace.core.functions import between, category, cross, fill, hour, is_missing, isin, weekday, when
+from headrace.core.settings import Constant, Learn, Serve, sink
+
+if TYPE_CHECKING:
+    from headrace import models
+    from headrace.drift import ADWIN, PSI
+    from headrace.features.streams import DROP, FOREVER, source
+    from headrace.run.pipeline import Pipeline
+
+__all__ = [
+    "ADWIN",
+    "DROP",
+    "FOREVER",
+    "PSI",
+    "ConfigError",
+    "Constant",
+    "Event",
+    "HeadraceError",
+    "Learn",
+    "Pipeline",
+    "Prediction",
+    "RecordError",
+    "Serve",
+    "StateError",
+    "SurroundingsError",
+    "Unit",
+    "between",
+    "category",
+    "cross",
+    "fill",
+    "hour",
+    "is_missing",
+    "isin",
+    "models",
+    "sink",
+    "source",
+    "weekday",
+    "when",
+]
+
+_LAZY: Final = {
+    "ADWIN": "headrace.drift",
+    "DROP": "headrace.features.streams",
+    "FOREVER": "headrace.features.streams",
+    "PSI": "headrace.drift",
+    "Pipeline": "headrace.run.pipeline",
+    "source": "headrace.features.streams",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs NumPy or Numba when it is first used, so that the command line answers at once."""
+    if name == "models":
+        return import_module("headrace.models")
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'headrace' has no attribute {name!r}")

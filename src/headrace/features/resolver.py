@@ -4,13 +4,14 @@ It runs once, in `featurize`, and its rows flow down the log: a label as a featu
 """
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias, final
+from typing import Any, Final, final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from headrace.core.records import F8, I8, U1, strings
+from headrace.core.settings import How
 from headrace.core.time import UNSPOKEN_US
 from headrace.features.keys import KeyTable
 from headrace.kernels import labels as kernel
@@ -21,7 +22,6 @@ _LEAST: Final = 1024
 _SLOT_COLUMNS: Final = ("key", "time", "close", "sequence", "known", "following")
 _EVENT_COLUMNS: Final = ("key", "time", "following")
 _HOW: Final = {"first": kernel.FIRST, "last": kernel.LAST}
-How: TypeAlias = Literal["first", "last"]
 
 
 @final

@@ -20,7 +20,7 @@ from headrace.stages.contract import Outputs, Stage
 from headrace.store.snapshots import Arrays, Meta
 from headrace.topics.contract import Topic
 from headrace.topics.frame import Frame
-from headrace.topics.schemas import PROGRESS, example_stream, no_rows
+from headrace.topics.schemas import example_streams, no_rows
 
 __all__ = ["Join"]
 
@@ -54,7 +54,7 @@ class Join(Stage):
     def __init__(self, *, predictions: Topic, output: str, dense: int, ids: int) -> None:
         self._predictions = predictions
         self._output = output
-        self._streams: tuple[StreamSchema, ...] = (example_stream(dense, ids), PROGRESS)
+        self._streams = example_streams(dense, ids)
         self._keys = KeyTable()
         self._offset = np.zeros(0, np.int64)
         self._row = np.zeros(0, np.int64)
@@ -62,11 +62,6 @@ class Join(Stage):
         self.paired = 0
         self.unanswered = 0
         self.unknown = 0
-
-    @property
-    def streams(self) -> tuple[StreamSchema, ...]:
-        """Return the streams of [examples]."""
-        return self._streams
 
     @property
     def waiting(self) -> int:

@@ -19,7 +19,7 @@ from headrace.models.contract import Block, Columns, Learner, Recipe
 from headrace.stages.contract import Outputs, Stage
 from headrace.store.control import ControlView, Version
 from headrace.store.snapshots import Arrays, Meta, unpacked
-from headrace.topics.schemas import LABEL, PROGRESS, prediction_stream
+from headrace.topics.schemas import prediction_streams
 
 __all__ = ["Predict"]
 
@@ -59,18 +59,9 @@ class Predict(Stage):
         self._now_us = now_us
         self._deadline_us = duration_us("serve deadline", serve.deadline)
         self._constant = serve.constant
-        self._streams: tuple[StreamSchema, ...] = (
-            prediction_stream(len(columns.dense), len(columns.categories)),
-            LABEL,
-            PROGRESS,
-        )
+        self._streams = prediction_streams(len(columns.dense), len(columns.categories))
         self._warm: OrderedDict[str, Learner] = OrderedDict()
         self.fallbacks = 0
-
-    @property
-    def streams(self) -> tuple[StreamSchema, ...]:
-        """Return the streams of [predictions]."""
-        return self._streams
 
     def process(self, batch: Batch) -> Outputs:
         """Score the rows that need not wait; labels and progress pass through in order."""

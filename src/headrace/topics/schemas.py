@@ -4,13 +4,11 @@ A vector of features travels as three blocks: `dense` (numbers, NaN where a valu
 categories) and `reasons` (one code a feature, `core.reasons`). Their order is the vector's.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
-import numpy as np
 import pyarrow as pa
 
-from headrace.core.records import Batch, Kind, StreamSchema, strings
+from headrace.core.records import Kind, StreamSchema
 
 __all__ = [
     "CONTROL",
@@ -19,11 +17,11 @@ __all__ = [
     "REJECTED",
     "SKETCHES",
     "TICK",
-    "example_stream",
-    "feature_stream",
-    "only",
-    "prediction_stream",
-    "progress_rows",
+    "INBOX",
+    "example_streams",
+    "feature_streams",
+    "no_rows",
+    "prediction_streams",
 ]
 
 TICK: Final = StreamSchema("tick", Kind.TICK, pa.schema([("source", pa.string()), ("reason", pa.string())]))
@@ -128,9 +126,19 @@ SKETCHES: Final = (
 """Mergeable summaries that `watch` tasks make and `judge` reads."""
 
 
-def feature_stream(dense: int, ids: int) -> StreamSchema:
-    """Return the stream of requests with their vectors, as `featurize` writes it."""
-    return StreamSchema(
+INBOX: Final = (
+    StreamSchema(
+        "command",
+        Kind.COMMAND,
+        pa.schema([("command", pa.string()), ("champion", pa.string()), ("expected", pa.string()), ("hold", pa.bool_())]),
+    ),
+)
+"""A person's commands: move `champion` there if it now is `expected`; `hold` keeps later versions from taking over."""
+
+
+def feature_streams(dense: int, ids: int) -> tuple[StreamSchema, ...]:
+    """Return the streams of [features]: requests with their vectors, labels, progress."""
+    request = StreamSchema(
         "request",
         Kind.REQUEST,
         pa.schema(
@@ -141,16 +149,17 @@ def feature_stream(dense: int, ids: int) -> StreamSchema:
             ]
         ),
     )
+    return request, LABEL, PROGRESS
 
 
-def prediction_stream(dense: int, ids: int) -> StreamSchema:
-    """Return the stream of answers, as `predict` writes it.
+def prediction_streams(dense: int, ids: int) -> tuple[StreamSchema, ...]:
+    """Return the streams of [predictions]: answered requests, labels, progress.
 
     `version` is the number of the model that was in force (-1: none), `fallback` the reason why its score was not
     used, `control` the offset in [control] up to which `predict` had read, `drift` the highest score in force in
     units of its threshold, and `drift_of` whose it is. The last three and the choice itself are recorded choices.
     """
-    return StreamSchema(
+    request = StreamSchema(
         "request",
         Kind.REQUEST,
         pa.schema(
@@ -166,11 +175,12 @@ def prediction_stream(dense: int, ids: int) -> StreamSchema:
             ]
         ),
     )
+    return request, LABEL, PROGRESS
 
 
-def example_stream(dense: int, ids: int) -> StreamSchema:
-    """Return the stream of requests with their answers, as `join` writes it; `score` is the one that was served."""
-    return StreamSchema(
+def example_streams(dense: int, ids: int) -> tuple[StreamSchema, ...]:
+    """Return the streams of [examples]: requests with their answers (`score` is the one that was served), progress."""
+    example = StreamSchema(
         "example",
         Kind.LABEL,
         pa.schema(
@@ -186,29 +196,9 @@ def example_stream(dense: int, ids: int) -> StreamSchema:
             ]
         ),
     )
-
-
-def only(stream: int, payload: pa.RecordBatch, streams: Sequence[StreamSchema]) -> tuple[pa.RecordBatch, ...]:
-    """Return the payloads of a batch that has rows of one stream alone."""
-    return tuple(payload if number == stream else no_rows(other.schema) for number, other in enumerate(streams))
+    return example, PROGRESS
 
 
 def no_rows(schema: pa.Schema) -> pa.RecordBatch:
     """Return a payload without rows."""
     return pa.RecordBatch.from_pylist([], schema=schema)
-
-
-def progress_rows(until_us: int, offset: int, sub: int, number: int, streams: Sequence[StreamSchema]) -> Batch:
-    """Return one progress row of stream `number`, caused by the given position."""
-    one = np.ones(1, np.int64)
-    payload = pa.RecordBatch.from_arrays([pa.array([until_us])], schema=PROGRESS.schema)
-    return Batch(
-        one * offset,
-        one * sub,
-        np.full(1, number, np.uint8),
-        one * until_us,
-        one * until_us,
-        np.zeros(1, np.uint8),
-        strings([""]),
-        only(number, payload, streams),
-    )

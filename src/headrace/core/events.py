@@ -1,0 +1,198 @@
+"""Typed events: on the class a field is a column expression, on a record it is a value.
+
+    class Departure(hr.Event):
+        flight_id: str
+        distance: Miles
+        at: datetime
+
+    Departure.distance > 100        # an expression
+    Departure(flight_id="UA1", distance=5.0, at=...).distance   # 5.0
+"""
+
+import sys
+import typing
+from datetime import datetime
+from types import NoneType, UnionType
+from typing import Any, Final, Literal, Union, final
+
+import msgspec
+
+from headrace.core.errors import ConfigError, nearest
+from headrace.core.expressions import FieldColumn
+from headrace.core.schema import NO_DEFAULT, EventSchema, FieldKind, FieldSchema
+
+__all__ = ["Event", "Prediction", "Unit", "event_schema"]
+
+_KINDS: Final[dict[Any, FieldKind]] = {
+    float: "number",
+    int: "integer",
+    bool: "bool",
+    str: "text",
+    datetime: "time",
+}
+
+
+def Unit(name: str, *, ge: float | None = None, le: float | None = None) -> Any:  # noqa: N802 - reads as a type
+    """Return a unit for a type alias: checked at ingest, and carried into the names of features.
+
+    >>> from typing import Annotated
+    >>> Miles = Annotated[float, Unit("mi", ge=0)]
+    """
+    return msgspec.Meta(ge=ge, le=le, extra={"unit": name})
+
+
+@final
+class _Field:
+    """What stands on the class: the column on the class itself, the value on a record."""
+
+    def __init__(self, name: str, member: Any) -> None:
+        self.name = name
+        self.member = member
+
+    def __get__(self, record: Any, owner: Any) -> Any:
+        if record is None:
+            return columns_of(owner)[self.name]
+        return self.member.__get__(record, owner)
+
+
+class _EventMeta(type(msgspec.Struct)):  # type: ignore[misc] # msgspec's metaclass has no type of its own
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **settings: Any) -> Any:
+        settings = {"frozen": True, "kw_only": True, **settings}
+        made = super().__new__(mcs, name, bases, namespace, **settings)
+        # The scope that declares the class, for annotations that are texts and name something local to it.
+        type.__setattr__(made, "_headrace_scope", dict(sys._getframe(1).f_locals))  # noqa: SLF001
+        for field in getattr(made, "__struct_fields__", ()):
+            member = next(base.__dict__[field] for base in made.__mro__ if field in base.__dict__)
+            if not isinstance(member, _Field):
+                type.__setattr__(made, field, _Field(field, member))
+        return made
+
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        fields = cls.__struct_fields__
+        raise ConfigError(
+            f"{cls.__name__}.{name}", wanted=f"a field of {cls.__name__} ({', '.join(fields)})", got=name + nearest(name, fields)
+        )
+
+
+if typing.TYPE_CHECKING:
+
+    @typing.dataclass_transform(kw_only_default=True, frozen_default=True)
+    class Event:
+        """One kind of record. On the class a field is a column; on a record it is a value."""
+
+        __struct_fields__: tuple[str, ...]
+
+else:
+
+    class Event(msgspec.Struct, metaclass=_EventMeta):
+        """One kind of record. On the class a field is a column; on a record it is a value.
+
+        >>> class Ping(Event):
+        ...     host: str
+        ...     ms: float
+        >>> Ping.ms > 5, Ping(host="a", ms=7.0).ms
+        ((Ping.ms > 5), 7.0)
+        """
+
+
+class Prediction(Event):
+    """What an answer is to a sink: `hr.Prediction.score > 0.8`."""
+
+    id: str
+    score: float
+    version: int
+    fallback: str | None
+    drift: float
+    drift_of: str | None
+
+
+def event_schema(event: type[Event]) -> EventSchema:
+    """Return the shape of one class of events.
+
+    Raises ConfigError, with the class and the field, for an annotation that no column can hold.
+    """
+    known = event.__dict__.get("_headrace_schema")
+    if known is None:
+        scope = getattr(event, "_headrace_scope", {})
+        try:
+            hints = typing.get_type_hints(event, localns=scope, include_extras=True)
+        except NameError as error:
+            raise ConfigError(event.__name__, wanted="annotations that can be resolved", got=str(error)) from error
+        defaults = _defaults(event)
+        known = EventSchema(
+            name=event.__name__,
+            fields=tuple(
+                _field_schema(event.__name__, name, hints[name], defaults.get(name, NO_DEFAULT))
+                for name in event.__struct_fields__
+            ),
+        )
+        type.__setattr__(event, "_headrace_schema", known)
+    return typing.cast("EventSchema", known)
+
+
+def columns_of(event: type[Event]) -> dict[str, FieldColumn]:
+    """Return the columns of a class of events, by name."""
+    known = event.__dict__.get("_headrace_columns")
+    if known is None:
+        known = {
+            field.name: FieldColumn(
+                event.__name__,
+                field.name,
+                "number" if field.kind == "integer" else field.kind,
+                field.unit,
+                field.nullable,
+                field.choices,
+            )
+            for field in event_schema(event).fields
+        }
+        type.__setattr__(event, "_headrace_columns", known)
+    return typing.cast("dict[str, FieldColumn]", known)
+
+
+def _defaults(event: type[Event]) -> dict[str, object]:
+    """Return the declared defaults: msgspec aligns them with the fields from the right."""
+    described = msgspec.structs.fields(event)  # type: ignore[arg-type]
+    return {field.name: field.default for field in described if field.default is not msgspec.NODEFAULT}
+
+
+def _field_schema(owner: str, name: str, hint: Any, default: object) -> FieldSchema:
+    unit, low, high = "", None, None
+    nullable = False
+    while True:
+        if typing.get_origin(hint) is typing.Annotated:
+            hint, *extras = typing.get_args(hint)
+            for meta in extras:
+                if isinstance(meta, msgspec.Meta):
+                    unit = (meta.extra or {}).get("unit", unit)
+                    low, high = (meta.ge if meta.ge is not None else low), (meta.le if meta.le is not None else high)
+        elif typing.get_origin(hint) in (Union, UnionType):
+            parts = [part for part in typing.get_args(hint) if part is not NoneType]
+            nullable |= len(parts) < len(typing.get_args(hint))
+            if len(parts) != 1:
+                raise ConfigError(f"{owner}.{name}", wanted="one type, or one type | None", got=hint)
+            hint = parts[0]
+        else:
+            break
+    choices: tuple[str, ...] = ()
+    if typing.get_origin(hint) is Literal:
+        choices = tuple(typing.get_args(hint))
+        if not all(isinstance(choice, str) for choice in choices):
+            raise ConfigError(f"{owner}.{name}", wanted="a Literal of texts", got=hint)
+        kind: FieldKind = "category"
+    elif hint in _KINDS:
+        kind = _KINDS[hint]
+    else:
+        wanted = "str, float, int, bool, datetime, Literal[...] of texts, or one of them | None"
+        raise ConfigError(f"{owner}.{name}", wanted=wanted, got=hint)
+    return FieldSchema(
+        name=name,
+        kind=kind,
+        nullable=nullable,
+        unit=unit,
+        ge=low,
+        le=high,
+        choices=choices,
+        default=default,
+    )

@@ -1,0 +1,629 @@
+"""Expressions: columns of values, and what is computed from them. They describe; nothing here computes.
+
+Every node is frozen, walks by plain attributes, prints as the code that makes it, and has a canonical text from
+which fingerprints are made. Python's own operators on values (`and`, `in`, `if`, chained comparison, methods,
+f-strings) would silently mean something else on a column, so each raises and names the replacement.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn, TypeAlias, final
+from typing import Literal as OneOf
+
+from headrace.core.errors import ConfigError, nearest
+
+__all__ = [
+    "Arithmetic",
+    "Category",
+    "Comparison",
+    "Cross",
+    "Expression",
+    "FieldColumn",
+    "Fill",
+    "Hour",
+    "IsIn",
+    "IsMissing",
+    "Kind",
+    "Literal",
+    "Logical",
+    "Negate",
+    "Not",
+    "Scalar",
+    "Weekday",
+    "When",
+    "expression_of",
+]
+
+Kind: TypeAlias = OneOf["number", "bool", "text", "category", "time"]
+Scalar: TypeAlias = float | int | bool | str | None
+_ORDERED: Final = ("number", "bool", "time")
+
+
+class Expression(ABC):
+    """A column of values: a field of a record, or something computed from fields and aggregates.
+
+    `kind` is what the values are, `unit` their unit ("" for none), `missing` whether a value may be missing.
+    """
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+
+    @property
+    @abstractmethod
+    def kind(self) -> Kind:
+        """Return what the values are."""
+
+    @property
+    @abstractmethod
+    def missing(self) -> bool:
+        """Return whether a value may be missing."""
+
+    @property
+    @abstractmethod
+    def children(self) -> tuple["Expression", ...]:
+        """Return the expressions that this one reads."""
+
+    @property
+    @abstractmethod
+    def canonical(self) -> str:
+        """Return the text that says all that the values depend on."""
+
+    @property
+    def unit(self) -> str:
+        """Return the unit, which only a field and what keeps its unit have."""
+        return ""
+
+    def walk(self) -> Iterator["Expression"]:
+        """Yield this expression and everything below it, outermost first."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+    def __repr__(self) -> str:
+        """Return the code that makes the expression."""
+        return self.canonical
+
+    def __add__(self, other: object) -> "Expression":
+        return Arithmetic("+", self, expression_of(other))
+
+    def __radd__(self, other: object) -> "Expression":
+        return Arithmetic("+", expression_of(other), self)
+
+    def __sub__(self, other: object) -> "Expression":
+        return Arithmetic("-", self, expression_of(other))
+
+    def __rsub__(self, other: object) -> "Expression":
+        return Arithmetic("-", expression_of(other), self)
+
+    def __mul__(self, other: object) -> "Expression":
+        return Arithmetic("*", self, expression_of(other))
+
+    def __rmul__(self, other: object) -> "Expression":
+        return Arithmetic("*", expression_of(other), self)
+
+    def __truediv__(self, other: object) -> "Expression":
+        return Arithmetic("/", self, expression_of(other))
+
+    def __rtruediv__(self, other: object) -> "Expression":
+        return Arithmetic("/", expression_of(other), self)
+
+    def __neg__(self) -> "Expression":
+        return Negate(self)
+
+    def __gt__(self, other: object) -> "Expression":
+        return Comparison(">", self, expression_of(other))
+
+    def __ge__(self, other: object) -> "Expression":
+        return Comparison(">=", self, expression_of(other))
+
+    def __lt__(self, other: object) -> "Expression":
+        return Comparison("<", self, expression_of(other))
+
+    def __le__(self, other: object) -> "Expression":
+        return Comparison("<=", self, expression_of(other))
+
+    def __eq__(self, other: object) -> "Expression":  # type: ignore[override]
+        return Comparison("==", self, expression_of(other))
+
+    def __ne__(self, other: object) -> "Expression":  # type: ignore[override]
+        return Comparison("!=", self, expression_of(other))
+
+    def __and__(self, other: object) -> "Expression":
+        return Logical("&", self, expression_of(other))
+
+    def __rand__(self, other: object) -> "Expression":
+        return Logical("&", expression_of(other), self)
+
+    def __or__(self, other: object) -> "Expression":
+        return Logical("|", self, expression_of(other))
+
+    def __ror__(self, other: object) -> "Expression":
+        return Logical("|", expression_of(other), self)
+
+    def __invert__(self) -> "Expression":
+        return Not(self)
+
+    def __bool__(self) -> NoReturn:
+        raise ConfigError(
+            repr(self),
+            wanted="an expression built with & | ~, hr.isin() or hr.between()",
+            got="a Python truth value (and, or, not, in, if, a < b < c)",
+        )
+
+    def __iter__(self) -> NoReturn:
+        raise ConfigError(repr(self), wanted="one column", got="a loop or `in` over it (hr.isin tests membership)")
+
+    def __contains__(self, item: object) -> NoReturn:
+        raise ConfigError(repr(self), wanted="one column", got="`in` (hr.isin tests membership)")
+
+    def __float__(self) -> NoReturn:
+        raise ConfigError(repr(self), wanted="arithmetic on columns", got="float() of a column (a function of math?)")
+
+    __int__ = __float__
+    __index__ = __float__
+
+    def __format__(self, spec: str) -> NoReturn:
+        raise ConfigError(repr(self), wanted="a column (hr.cross joins several)", got="a column in an f-string")
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise ConfigError(repr(self), wanted="a function of columns, such as hr.isin(x, [...])", got=f".{name} of a column")
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class Literal(Expression):
+    """One value for every record."""
+
+    value: Scalar
+
+    @property
+    def kind(self) -> Kind:
+        """Return the kind of the value."""
+        if isinstance(self.value, bool):
+            return "bool"
+        return "text" if isinstance(self.value, str) else "number"
+
+    @property
+    def missing(self) -> bool:
+        """Return whether the value is None."""
+        return self.value is None
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        """Return nothing."""
+        return ()
+
+    @property
+    def canonical(self) -> str:
+        """Return the value's literal."""
+        return repr(self.value)
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class FieldColumn(Expression):
+    """A field of one class of events. `choices` are the texts that a category may have."""
+
+    owner: str
+    name: str
+    field_kind: Kind
+    field_unit: str = ""
+    nullable: bool = False
+    choices: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> Kind:
+        """Return the field's kind."""
+        return self.field_kind
+
+    @property
+    def unit(self) -> str:
+        """Return the field's unit."""
+        return self.field_unit
+
+    @property
+    def missing(self) -> bool:
+        """Return whether the field may be None."""
+        return self.nullable
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        """Return nothing."""
+        return ()
+
+    @property
+    def canonical(self) -> str:
+        """Return Class.field."""
+        return f"{self.owner}.{self.name}"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _Binary(Expression):
+    """Two operands and the operator between them; concrete nodes say what it means."""
+
+    operator: str
+    left: Expression
+    right: Expression
+
+    @property
+    def missing(self) -> bool:
+        """Return whether either operand may be missing."""
+        return self.left.missing or self.right.missing
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        """Return both operands."""
+        return self.left, self.right
+
+    @property
+    def canonical(self) -> str:
+        """Return (left operator right)."""
+        return f"({self.left.canonical} {self.operator} {self.right.canonical})"
+
+
+@final
+class Arithmetic(_Binary):
+    """+ - * / of two numbers. A quotient may be missing: what it divides by may be 0."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError unless both operands are numbers."""
+        for operand in (self.left, self.right):
+            _check_kind(self.canonical, operand, ("number", "bool"))
+
+    @property
+    def kind(self) -> Kind:
+        """Return number."""
+        return "number"
+
+    @property
+    def missing(self) -> bool:
+        """Return whether the result may be missing."""
+        divides = self.operator == "/" and not (isinstance(self.right, Literal) and bool(self.right.value))
+        return divides or self.left.missing or self.right.missing
+
+    @property
+    def unit(self) -> str:
+        """Return the unit that both operands of a sum have."""
+        same = self.operator in {"+", "-"} and self.left.unit == self.right.unit
+        return self.left.unit if same else ""
+
+
+@final
+class Comparison(_Binary):
+    """> >= < <= == != of two columns."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError unless the two can be compared."""
+        one, two = self.left, self.right
+        for this, other in ((one, two), (two, one)):
+            if isinstance(other, Literal) and other.value is None:
+                raise ConfigError(repr(this), wanted="hr.is_missing(x)", got=f"{self.operator} None")
+            if isinstance(this, FieldColumn) and this.choices and isinstance(other, Literal):
+                _check_choice(this, other.value)
+        alike = {one.kind, two.kind} <= {"number", "bool"} or {one.kind, two.kind} <= {"text", "category"}
+        ordered = self.operator in {"==", "!="} or (one.kind in _ORDERED and two.kind in _ORDERED)
+        if not (alike or one.kind == two.kind) or not ordered:
+            raise ConfigError(
+                self.canonical, wanted="two columns that can be compared so", got=f"a {one.kind} and a {two.kind}"
+            )
+
+    @property
+    def kind(self) -> Kind:
+        """Return bool."""
+        return "bool"
+
+
+@final
+class Logical(_Binary):
+    """& and | of two conditions; a missing condition is neither true nor false."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError unless both operands are conditions."""
+        for operand in (self.left, self.right):
+            _check_kind(self.canonical, operand, ("bool",))
+
+    @property
+    def kind(self) -> Kind:
+        """Return bool."""
+        return "bool"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _Unary(Expression):
+    """One operand."""
+
+    operand: Expression
+
+    @property
+    def missing(self) -> bool:
+        """Return whether the operand may be missing."""
+        return self.operand.missing
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        """Return the operand."""
+        return (self.operand,)
+
+
+@final
+class Negate(_Unary):
+    """The negative of a number."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError unless the operand is a number."""
+        _check_kind(self.canonical, self.operand, ("number",))
+
+    @property
+    def kind(self) -> Kind:
+        """Return number."""
+        return "number"
+
+    @property
+    def unit(self) -> str:
+        """Return the operand's unit."""
+        return self.operand.unit
+
+    @property
+    def canonical(self) -> str:
+        """Return -operand."""
+        return f"-{self.operand.canonical}"
+
+
+@final
+class Not(_Unary):
+    """The opposite of a condition."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError unless the operand is a condition."""
+        _check_kind(self.canonical, self.operand, ("bool",))
+
+    @property
+    def kind(self) -> Kind:
+        """Return bool."""
+        return "bool"
+
+    @property
+    def canonical(self) -> str:
+        """Return ~operand."""
+        return f"~{self.operand.canonical}"
+
+
+@final
+class IsMissing(_Unary):
+    """Whether a value is missing; never missing itself."""
+
+    @property
+    def kind(self) -> Kind:
+        """Return bool."""
+        return "bool"
+
+    @property
+    def missing(self) -> bool:
+        """Return False."""
+        return False
+
+    @property
+    def canonical(self) -> str:
+        """Return the call."""
+        return f"hr.is_missing({self.operand.canonical})"
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class Fill(_Unary):
+    """A value in place of a missing one; the reason stays beside it. None hands NaN to the model."""
+
+    value: Scalar
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError if the value is of another kind than the operand."""
+        texts = self.operand.kind in ("text", "category")
+        if self.value is not None and isinstance(self.value, str) != texts:
+            raise ConfigError(
+                f"hr.fill({self.operand.canonical}, ...)", wanted=f"a value for a {self.operand.kind}", got=self.value
+            )
+
+    @property
+    def kind(self) -> Kind:
+        """Return the operand's kind."""
+        return self.operand.kind
+
+    @property
+    def unit(self) -> str:
+        """Return the operand's unit."""
+        return self.operand.unit
+
+    @property
+    def missing(self) -> bool:
+        """Return False: the user has said what a missing value means."""
+        return False
+
+    @property
+    def canonical(self) -> str:
+        """Return the call."""
+        return f"hr.fill({self.operand.canonical}, {self.value!r})"
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class IsIn(_Unary):
+    """Whether a value is one of some given ones."""
+
+    values: tuple[Scalar, ...]
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError if a value is not one of the column's choices."""
+        if isinstance(self.operand, FieldColumn) and self.operand.choices:
+            for value in self.values:
+                _check_choice(self.operand, value)
+
+    @property
+    def kind(self) -> Kind:
+        """Return bool."""
+        return "bool"
+
+    @property
+    def canonical(self) -> str:
+        """Return the call."""
+        return f"hr.isin({self.operand.canonical}, {list(self.values)!r})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _Calendar(_Unary):
+    """A part of a local time."""
+
+    tz: str
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError unless the operand is a time."""
+        _check_kind(self.canonical, self.operand, ("time",))
+
+    @property
+    def kind(self) -> Kind:
+        """Return number."""
+        return "number"
+
+    @property
+    def canonical(self) -> str:
+        """Return the call."""
+        return f"hr.{type(self).__name__.lower()}({self.operand.canonical}, tz={self.tz!r})"
+
+
+@final
+class Hour(_Calendar):
+    """The local hour, 0 to 23."""
+
+
+@final
+class Weekday(_Calendar):
+    """The local day of the week, Monday 0 to Sunday 6."""
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class Category(_Unary):
+    """A value hashed to an id in [1, 2**bits); 0 stands for a missing value."""
+
+    bits: int
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError unless the table has a size that fits."""
+        _check_bits(self.canonical, self.bits)
+
+    @property
+    def kind(self) -> Kind:
+        """Return category."""
+        return "category"
+
+    @property
+    def missing(self) -> bool:
+        """Return False: a missing value has an id of its own."""
+        return False
+
+    @property
+    def canonical(self) -> str:
+        """Return the call."""
+        return f"hr.category({self.operand.canonical}, bits={self.bits})"
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class Cross(Expression):
+    """Several values together, hashed to one id in [1, 2**bits); 0 if any is missing."""
+
+    operands: tuple[Expression, ...]
+    bits: int
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError unless there are at least two columns and a size that fits."""
+        if len(self.operands) < 2:  # noqa: PLR2004 - "several" means two
+            raise ConfigError("hr.cross", wanted="two columns or more (hr.category takes one)", got=len(self.operands))
+        _check_bits(self.canonical, self.bits)
+
+    @property
+    def kind(self) -> Kind:
+        """Return category."""
+        return "category"
+
+    @property
+    def missing(self) -> bool:
+        """Return False: a missing value has an id of its own."""
+        return False
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        """Return the columns."""
+        return self.operands
+
+    @property
+    def canonical(self) -> str:
+        """Return the call."""
+        return f"hr.cross({', '.join(operand.canonical for operand in self.operands)}, bits={self.bits})"
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class When(Expression):
+    """One of two values, by a condition; missing where the condition is."""
+
+    condition: Expression
+    then: Expression
+    otherwise: Expression
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError unless the condition is one and the two values are alike."""
+        _check_kind(self.canonical, self.condition, ("bool",))
+        texts = {branch.kind in ("text", "category") for branch in (self.then, self.otherwise)}
+        if len(texts) > 1:
+            raise ConfigError(self.canonical, wanted="two values of one kind", got=f"{self.then.kind}, {self.otherwise.kind}")
+
+    @property
+    def kind(self) -> Kind:
+        """Return the kind of the values."""
+        return self.then.kind
+
+    @property
+    def missing(self) -> bool:
+        """Return whether any part may be missing."""
+        return any(child.missing for child in self.children)
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        """Return the condition and both values."""
+        return self.condition, self.then, self.otherwise
+
+    @property
+    def canonical(self) -> str:
+        """Return the call."""
+        return f"hr.when({', '.join(child.canonical for child in self.children)})"
+
+
+def expression_of(value: object) -> Expression:
+    """Return an expression as it is, and a plain value as a literal.
+
+    Raises ConfigError for anything else.
+    """
+    if isinstance(value, Expression):
+        return value
+    if value is None or isinstance(value, bool | int | float | str):
+        return Literal(value)
+    raise ConfigError("expression", wanted="a column, a number, a bool or a text", got=value)
+
+
+def _check_kind(where: str, operand: Expression, kinds: tuple[Any, ...]) -> None:
+    literal_none = isinstance(operand, Literal) and operand.value is None
+    if operand.kind not in kinds or literal_none:
+        raise ConfigError(where, wanted=f"a {' or '.join(kinds)}", got=f"{operand!r}, which is {operand.kind}")
+
+
+def _check_choice(field: FieldColumn, value: Scalar) -> None:
+    if value not in field.choices:
+        raise ConfigError(repr(field), wanted=f"one of {list(field.choices)}", got=f"{value!r}{nearest(str(value), field.choices)}")
+
+
+def _check_bits(where: str, bits: int) -> None:
+    if not 1 <= bits <= 28:  # noqa: PLR2004 - 2**28 ids are 2 GiB of weights
+        raise ConfigError(where, wanted="bits from 1 to 28", got=bits)

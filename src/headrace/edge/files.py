@@ -1,0 +1,475 @@
+"""Files become raw rows: Parquet, CSV and JSON lines. A bad row or a bad file gives a reason, never an error.
+
+One line is one record: a quoted field of CSV may hold no end of line, so that a quote that nobody closed spoils one
+line and not the rest of the file. Empty lines are no records. A CSV file must end with an end of line: without it
+nobody can tell a last number from the beginning of a longer one, and its last line is `malformed`. An empty field of
+CSV is null, quoted or not.
+
+Lines are parsed in large pieces. A piece that the parser refuses is halved until the bad lines stand alone, so a
+line is judged the same whatever stands around it.
+"""
+
+import csv
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from re import Pattern
+from re import compile as compiled
+from typing import Any, Final, Literal, TypeAlias, final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as arrow_csv
+import pyarrow.json as arrow_json
+import pyarrow.parquet as pq
+
+from headrace.core.errors import RecordError, SurroundingsError
+from headrace.core.records import I8
+from headrace.core.schema import EventSchema, FieldSchema
+from headrace.edge.decode import NOTHING_WRONG, RECORD_BYTES_MAX, Wrong
+from headrace.edge.lines import Lines
+from headrace.edge.reasons import EMPTY_FILE, MALFORMED, TOO_LARGE, UNREADABLE_FILE
+
+__all__ = ["FILE_BYTES_KEPT", "Broken", "Format", "RawFile", "SourceFiles", "digest_of", "read_file"]
+
+Format: TypeAlias = Literal["parquet", "csv", "jsonl"]
+FILE_BYTES_KEPT: Final = 64 * 1024
+"""How much is kept of a file, or of a record, that is too large to be kept whole in [events]."""
+_PIECE_BYTES: Final = 32 << 20
+_ALONE: Final = 32
+_SHOWN_MAX: Final = 200
+_BARE_INF: Final[Pattern[bytes]] = compiled(rb"[\s:,\[-]Inf(?!inity)")
+_MINUS_ZERO: Final = -0.0
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFiles:
+    """The files of one source, in the order in which their rows are numbered. Later files may be appended."""
+
+    paths: tuple[Path, ...]
+    format: Format
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A record that gave no row: its number among the records of its file, and what is left of it."""
+
+    row: int
+    reason: str
+    error: str
+    raw: bytes
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RawFile:
+    """The records of one file. Each is either a row of `table` or in `broken`.
+
+    row: i8[m], the number of each table row among the records of the file, rising. `texts` and `wrong` are what
+    `decode` wants to know. `originals` gives the original bytes of some table rows; a Parquet row as JSON.
+    """
+
+    digest: str
+    records: int
+    row: I8
+    table: pa.Table
+    broken: tuple[Broken, ...]
+    originals: Callable[[I8], list[bytes]]
+    texts: bool = False
+    wrong: Wrong = NOTHING_WRONG
+
+
+def digest_of(data: bytes) -> str:
+    """Return the digest by which a file is known again: blake2b, 32 hex digits."""
+    return blake2b(data, digest_size=16).hexdigest()
+
+
+def read_file(path: Path, kind: Format, schema: EventSchema) -> RawFile:
+    """Read one file into memory.
+
+    Raises SurroundingsError if the file is not there or may not be read: that is nobody's bad record.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SurroundingsError(f"file {path.name}", wanted="a file that can be read", got=str(error)) from error
+    if not data:
+        error_text = str(RecordError(f"file {path.name}", wanted="records", got="no byte"))
+        return _unread(data, Broken(0, EMPTY_FILE, error_text, b""))
+    if kind == "parquet":
+        return _parquet(path, data, schema)
+    return _csv(data, schema) if kind == "csv" else _jsonl(data, schema)
+
+
+def _unread(data: bytes, broken: Broken) -> RawFile:
+    return RawFile(digest_of(data), 1, np.zeros(0, np.int64), pa.table({}), (broken,), lambda _: [])
+
+
+def _parquet(path: Path, data: bytes, schema: EventSchema) -> RawFile:
+    try:
+        file = pq.ParquetFile(pa.BufferReader(data))
+        names = [name for name in schema.names if name in file.schema_arrow.names]
+        # A column that the file lacks is null for each of its rows, so their number must be kept without any column.
+        table = file.read(columns=names) if names else pa.table({"": pa.nulls(file.metadata.num_rows)})
+    except (pa.ArrowException, OSError, ValueError) as error:
+        got = f"{len(data)} bytes, blake2b {digest_of(data)}: {_cut(str(error))}"
+        error_text = str(RecordError(f"file {path.name}", wanted="a whole Parquet file", got=got))
+        return _unread(data, Broken(0, UNREADABLE_FILE, error_text, data[:FILE_BYTES_KEPT]))
+    try:
+        table.validate(full=True)
+    except (pa.ArrowInvalid, UnicodeDecodeError):
+        table = _without_texts(table)
+    return RawFile(
+        digest_of(data),
+        table.num_rows,
+        np.arange(table.num_rows),
+        table,
+        (),
+        lambda rows: _as_json(table.select(names).take(pa.array(rows))),
+    )
+
+
+def _without_texts(table: pa.Table) -> pa.Table:
+    """Return text as bytes: some of it is no UTF-8, and `decode` finds out which."""
+    plain = [
+        pc.cast(column, pa.string()) if pa.types.is_dictionary(column.type) else column for column in table.columns
+    ]
+    return pa.table(
+        [pc.cast(column, pa.binary()) if pa.types.is_string(column.type) else column for column in plain],
+        names=table.column_names,
+    )
+
+
+def _as_json(table: pa.Table) -> list[bytes]:
+    """Return rows as JSON; times as text, since Python cannot hold every time that Arrow can."""
+    columns = [
+        pc.cast(column, pa.string()) if pa.types.is_temporal(column.type) else column for column in table.columns
+    ]
+    rows = pa.table(columns, names=table.column_names).to_pylist()
+    return [json.dumps(row, default=_text_of).encode() for row in rows]
+
+
+def _text_of(value: object) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
+def _pieces(lines: Lines, kept: I8) -> list[I8]:
+    """Cut lines into runs of about `_PIECE_BYTES`."""
+    if len(kept) == 0:
+        return []
+    number = (lines.start[kept] - lines.start[kept[0]]) // _PIECE_BYTES
+    return np.split(kept, np.flatnonzero(np.diff(number)) + 1)
+
+
+def _large(lines: Lines, first: int) -> tuple[I8, list[Broken]]:
+    """Return the lines from `first` on that a record may be, and the others."""
+    sizes = lines.stop - lines.start
+    every = np.arange(first, len(lines))
+    large = sizes[first:] > RECORD_BYTES_MAX
+    broken = []
+    for line in every[large].tolist():
+        raw = lines.text(line)
+        got = f"{len(raw)} bytes, blake2b {digest_of(raw)}"
+        error = str(RecordError("record", wanted=f"at most {RECORD_BYTES_MAX} bytes", got=got))
+        broken.append(Broken(line - first, TOO_LARGE, error, raw[:FILE_BYTES_KEPT]))
+    return every[~large], broken
+
+
+def _csv(data: bytes, schema: EventSchema) -> RawFile:
+    lines = Lines.of(data)
+    header = lines.text(0) if len(lines) else data
+    names = _header(header)
+    if not names or (len(lines) <= 1 and not lines.closed):
+        error = str(
+            RecordError("header", wanted="the names of the fields, as a whole line of UTF-8", got=_shown(header))
+        )
+        broken = [Broken(0, MALFORMED, error, header[:FILE_BYTES_KEPT])]
+        # Without names no later line can be read, but each of them is still a record that was received.
+        broken += [
+            Broken(
+                line,
+                MALFORMED,
+                "header: wanted names to read this line by, got none",
+                lines.text(line)[:FILE_BYTES_KEPT],
+            )
+            for line in range(1, len(lines))
+        ]
+        return RawFile(digest_of(data), len(broken), np.zeros(0, np.int64), pa.table({}), tuple(broken), lambda _: [])
+    kept, broken = _large(lines, 1)
+    if not lines.closed and len(kept) and kept[-1] == len(lines) - 1:
+        error = str(
+            RecordError("line", wanted="an end of line (without it the file may have been cut)", got="the file's end")
+        )
+        broken.append(Broken(len(lines) - 2, MALFORMED, error, lines.text(len(lines) - 1)))
+        kept = kept[:-1]
+    if data.count(b"\r") != data.count(b"\r\n"):
+        returned = np.array([b"\r" in text for text in lines.texts(kept)], np.bool_)
+        broken += [
+            Broken(line - 1, MALFORMED, "line: wanted one line, got a carriage return inside of it", lines.text(line))
+            for line in kept[returned].tolist()
+        ]
+        kept = kept[~returned]
+    parser = _CsvParser(lines, names, [name for name in schema.names if name in names])
+    for piece in _pieces(lines, kept):
+        parser.parse(piece)
+    broken += parser.broken
+    row = np.concatenate([np.zeros(0, np.int64), *parser.rows]) - 1
+    table = pa.concat_tables(parser.tables) if parser.tables else pa.table({})
+    return RawFile(
+        digest_of(data),
+        len(lines) - 1,
+        row,
+        table,
+        tuple(sorted(broken, key=lambda one: one.row)),
+        lambda rows: lines.texts(row[rows] + 1),
+        texts=True,
+    )
+
+
+def _header(header: bytes) -> list[str] | None:
+    try:
+        return next(csv.reader([header.decode()], strict=True), None)
+    except (UnicodeDecodeError, csv.Error):
+        return None
+
+
+@final
+class _CsvParser:
+    """Parses lines of CSV, collecting tables of texts, the lines they came from, and the lines that do not parse."""
+
+    def __init__(self, lines: Lines, names: list[str], wanted: list[str]) -> None:
+        self._lines = lines
+        self._names = names
+        # A file that has none of the fields still has rows; its first column counts them.
+        self._wanted = wanted or names[:1]
+        # A guard behind the last line: a quote that is left open swallows it, and then the rows do not add up.
+        self._guard = ("x" + "," * (len(names) - 1) + "\n").encode()
+        self.tables: list[pa.Table] = []
+        self.rows: list[I8] = []
+        self.broken: list[Broken] = []
+
+    def parse(self, piece: I8) -> None:
+        """Parse some lines, halving around those that the parser refuses."""
+        text = self._lines.joined(piece) + self._guard
+        failed: list[tuple[int, int]] = []
+
+        def skip(row: Any) -> str:
+            failed.append((row.number - 1, row.actual_columns))
+            return "skip"
+
+        try:
+            table = arrow_csv.read_csv(
+                pa.BufferReader(text),
+                read_options=arrow_csv.ReadOptions(
+                    use_threads=False, column_names=self._names, block_size=len(text) + 1
+                ),
+                parse_options=arrow_csv.ParseOptions(invalid_row_handler=skip),
+                convert_options=arrow_csv.ConvertOptions(
+                    column_types=dict.fromkeys(self._names, pa.string()),
+                    include_columns=self._wanted,
+                    strings_can_be_null=True,
+                    null_values=[""],
+                ),
+            )
+        except (pa.ArrowInvalid, UnicodeDecodeError):
+            table = None
+        if table is not None and table.num_rows + len(failed) == len(piece) + 1:
+            good = np.ones(len(piece), np.bool_)
+            good[[line for line, _ in failed]] = False
+            self.tables.append(table.slice(0, table.num_rows - 1))
+            self.rows.append(piece[good])
+            for line, columns in failed:
+                self._break(int(piece[line]), f"{len(self._names)} fields, as the header has", f"{columns}")
+        elif len(piece) == 1:
+            self._break(int(piece[0]), "UTF-8 with quotes that are closed", _shown(self._lines.text(int(piece[0]))))
+        else:
+            self.parse(piece[: len(piece) // 2])
+            self.parse(piece[len(piece) // 2 :])
+
+    def _break(self, line: int, wanted: str, got: str) -> None:
+        error = str(RecordError("line", wanted=wanted, got=got))
+        self.broken.append(Broken(line - 1, MALFORMED, error, self._lines.text(line)))
+
+
+def _jsonl(data: bytes, schema: EventSchema) -> RawFile:
+    lines = Lines.of(data)
+    kept, broken = _large(lines, 0)
+    parser = _JsonParser(lines, schema)
+    for piece in _pieces(lines, kept):
+        parser.parse(piece)
+    broken += parser.broken
+    row = np.concatenate([np.zeros(0, np.int64), *parser.rows])
+    table = pa.concat_tables(parser.tables) if parser.tables else pa.table({})
+    return RawFile(
+        digest_of(data),
+        len(lines),
+        row,
+        table,
+        tuple(sorted(broken, key=lambda one: one.row)),
+        lambda rows: lines.texts(row[rows]),
+        wrong=parser.wrong,
+    )
+
+
+_JSON_TYPES: Final = {
+    "text": pa.string(),
+    "category": pa.string(),
+    "time": pa.string(),
+    "number": pa.float64(),
+    "integer": pa.int64(),
+    "bool": pa.bool_(),
+}
+
+
+@final
+class _Pairs(list[tuple[str, object]]):
+    """A JSON object as it was written, so that a name that stands twice can be seen."""
+
+
+@final
+class _JsonParser:
+    """Parses lines of JSON, collecting typed tables, values that fit no column, and lines that are no object."""
+
+    def __init__(self, lines: Lines, schema: EventSchema) -> None:
+        self._lines = lines
+        self._fields = schema.fields
+        self._schema = pa.schema([(field.name, _JSON_TYPES[field.kind]) for field in schema.fields])
+        self._count = 0
+        view = np.frombuffer(lines.data, np.uint8)
+        # If every line begins with { and ends with }, no object can reach over two lines, so the count is a proof.
+        braced = (view[lines.start] == ord("{")) & (view[lines.stop - 1] == ord("}"))
+        self._braced = braced
+        self.tables: list[pa.Table] = []
+        self.rows: list[I8] = []
+        self.broken: list[Broken] = []
+        self.wrong: dict[str, dict[int, object]] = {}
+
+    def parse(self, piece: I8) -> None:
+        """Parse some lines, halving around those that the parser refuses."""
+        table = self._at_once(piece) if self._braced[piece].all() else None
+        if table is not None:
+            self._take(table, piece)
+        elif len(piece) <= _ALONE:
+            self._one_by_one(piece)
+        else:
+            self.parse(piece[: len(piece) // 2])
+            self.parse(piece[len(piece) // 2 :])
+
+    def _take(self, table: pa.Table, piece: I8) -> None:
+        self.tables.append(table)
+        self.rows.append(piece)
+        self._count += len(piece)
+
+    def _at_once(self, piece: I8) -> pa.Table | None:
+        text = self._lines.joined(piece)
+        if _BARE_INF.search(text):  # Arrow's parser takes this for a number; JSON knows no such thing.
+            return None
+        try:
+            table = arrow_json.read_json(
+                pa.BufferReader(text),
+                read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(text) + 1),
+                parse_options=arrow_json.ParseOptions(explicit_schema=self._schema, unexpected_field_behavior="ignore"),
+            )
+            if not text.isascii():
+                table.validate(full=True)
+        except (pa.ArrowInvalid, UnicodeDecodeError):
+            return None
+        return table if table.num_rows == len(piece) else None
+
+    def _one_by_one(self, piece: I8) -> None:
+        rows: list[dict[str, object]] = []
+        read: list[int] = []
+        for line in piece.tolist():
+            text = self._lines.text(line)
+            if not text.strip():
+                self._break(line, "an object", "white space")
+                continue
+            try:
+                found = json.loads(text.decode(), object_pairs_hook=_Pairs, parse_int=_whole)
+            except (ValueError, RecursionError) as error:
+                self._break(line, "one JSON object", str(error))
+                continue
+            row = self._row(line, found)
+            if row is not None:
+                self._note_wrong(self._count + len(rows), row)
+                rows.append(row)
+                read.append(line)
+        if rows:
+            self._take(pa.Table.from_pylist(rows, schema=self._schema), np.array(read, np.int64))
+
+    def _row(self, line: int, found: object) -> dict[str, object] | None:
+        """Return the fields of one object as found, or None if it is none."""
+        if not isinstance(found, _Pairs):
+            self._break(line, "one JSON object", _shown(found))
+            return None
+        names = [name for name, _ in found]
+        for field in self._fields:
+            if names.count(field.name) > 1:
+                self._break(line, f"one {field.name!r}", f"{names.count(field.name)}")
+                return None
+        values = dict(found)
+        if any(isinstance(value, str) and not _is_unicode(value) for value in values.values()):
+            self._break(line, "text in Unicode", "half of a surrogate pair")
+            return None
+        return {field.name: values.get(field.name) for field in self._fields}
+
+    def _note_wrong(self, place: int, row: dict[str, object]) -> None:
+        """Turn each value of a row into its column's type; what fits none is noted and becomes null."""
+        for field in self._fields:
+            value = row[field.name]
+            if value is None:
+                continue
+            typed = _typed(field, value)
+            if typed is None:
+                self.wrong.setdefault(field.name, {})[place] = value
+            row[field.name] = typed
+
+    def _break(self, line: int, wanted: str, got: str) -> None:
+        error = str(RecordError("line", wanted=wanted, got=_cut(got)))
+        self.broken.append(Broken(line, MALFORMED, error, self._lines.text(line)))
+
+
+def _typed(field: FieldSchema, value: object) -> object | None:
+    """Return a JSON value as its column holds it, or None if it has another type."""
+    kind = field.kind
+    if kind in ("text", "category", "time"):
+        return value if isinstance(value, str) else None
+    if kind == "bool":
+        return value if isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if kind == "integer":
+        if value is _MINUS_ZERO:
+            return 0
+        return value if isinstance(value, int) and -(2**63) <= value < 2**63 else None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.copysign(math.inf, value)
+
+
+def _whole(text: str) -> int | float:
+    """Read a whole number; minus zero keeps its sign, as it does where Arrow reads it."""
+    return _MINUS_ZERO if text == "-0" else int(text)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(value: object) -> str:
+    return _cut(repr(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN_MAX else f"{text[:_SHOWN_MAX]}..."

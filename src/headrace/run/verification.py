@@ -1,0 +1,178 @@
+"""verify: recompute every logged vector and prediction from the log, and say where they differ.
+
+A vector is recomputed by a fresh engine over [events]; a score by the version that the row names, from the vector
+that the row holds. What was a recorded choice (which version, which fallback) is taken from the row.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final, final
+
+import numpy as np
+
+from headrace.core.records import Batch, flat_block, strings
+from headrace.core.time import instant_text
+from headrace.models.contract import Block, Learner
+from headrace.run.deployment import EVENTS, Deployment
+from headrace.run.taken import taken
+from headrace.store.snapshots import unpacked
+from headrace.topics.digest import row_digests
+
+__all__ = ["Difference", "Verification", "verify"]
+
+_REQUEST: Final = 0
+_SHOWN: Final = 10
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One row that does not come out as it was logged."""
+
+    topic: str
+    id: str
+    time: str
+    column: str
+    logged: str
+    recomputed: str
+
+
+@final
+@dataclass(slots=True)
+class Verification:
+    """How many rows were compared and how many differ, with the first differences."""
+
+    vectors: int = 0
+    predictions: int = 0
+    differ: int = 0
+    first: list[Difference] = field(default_factory=list)
+
+    @property
+    def compared(self) -> int:
+        """Return how many rows were compared in all."""
+        return self.vectors + self.predictions
+
+    def add(self, difference: Difference) -> None:
+        """Count one difference, and keep it if it is among the first."""
+        self.differ += 1
+        if len(self.first) < _SHOWN:
+            self.first.append(difference)
+
+
+def verify(deployment: Deployment) -> Verification:
+    """Recompute [features] and [predictions] of a deployment from its log."""
+    found = Verification()
+    _verify_vectors(deployment, found)
+    _verify_predictions(deployment, found)
+    return found
+
+
+def _verify_vectors(deployment: Deployment, found: Verification) -> None:
+    """Compare value digests row by row; only rows that differ are looked at column by column."""
+    logged = _Rows(piece.batch for piece in taken(deployment.topic("features")))
+    names = (*deployment.columns().dense, *deployment.columns().categories)
+    for fresh in _recomputed(deployment):
+        other = logged.next(len(fresh))
+        fresh = fresh.slice(0, len(other))
+        if len(fresh) == 0:
+            return
+        found.vectors += int(np.count_nonzero(fresh.stream == _REQUEST))
+        for row in np.flatnonzero(row_digests(fresh) != row_digests(other)).tolist():
+            column, one, two = _first_column(other, fresh, row, names)
+            found.add(Difference("features", _id(other, row), _time(other, row), column, one, two))
+
+
+def _recomputed(deployment: Deployment) -> Iterator[Batch]:
+    stage = deployment.featurize()
+    for piece in taken(deployment.topic(EVENTS)):
+        yield from stage.process(piece.batch).batches.values()
+
+
+def _first_column(logged: Batch, fresh: Batch, row: int, names: tuple[str, ...]) -> tuple[str, str, str]:
+    """Return the first value of a row that differs, as (column, logged, recomputed)."""
+    spine = ("stream", "event_time", "arrival_time", "id")
+    one, two = (_values(batch, row, names) for batch in (logged, fresh))
+    for name in (*spine, *(name for name in one if name not in spine)):
+        if one.get(name) != two.get(name) and not (one.get(name) != one.get(name) and two.get(name) != two.get(name)):
+            return name, str(one.get(name)), str(two.get(name))
+    return "row", str(one), str(two)
+
+
+def _values(batch: Batch, row: int, names: tuple[str, ...]) -> dict[str, Any]:
+    stream = int(batch.stream[row])
+    place = int(np.count_nonzero(batch.stream[:row] == stream))
+    entry = batch.payloads[stream].slice(place, 1).to_pylist()[0]
+    values = {
+        "stream": stream,
+        "event_time": int(batch.event_time[row]),
+        "arrival_time": int(batch.arrival_time[row]),
+        "id": _id(batch, row),
+    }
+    if stream == _REQUEST:
+        values |= dict(zip(names, [*entry["dense"], *entry["ids"]], strict=True))
+        return values | {f"reason of {name}": code for name, code in zip(names, entry["reasons"], strict=True)}
+    return values | entry
+
+
+@final
+class _Rows:
+    """A stream of batches, taken some rows at a time."""
+
+    def __init__(self, batches: Iterator[Batch]) -> None:
+        self._batches = batches
+        self._rest: Batch | None = None
+
+    def next(self, count: int) -> Batch:
+        """Return the next `count` rows, fewer only at the end."""
+        parts: list[Batch] = []
+        have = 0
+        while have < count:
+            batch = self._rest if self._rest is not None else next(self._batches, None)
+            self._rest = None
+            if batch is None:
+                break
+            part = batch.slice(0, count - have)
+            if len(part) < len(batch):
+                self._rest = batch.slice(len(part), len(batch))
+            parts.append(part)
+            have += len(part)
+        return Batch.concat(parts) if parts else self._nothing()
+
+    def _nothing(self) -> Batch:
+        empty = np.zeros(0, np.int64)
+        return Batch(empty, empty, np.zeros(0, np.uint8), empty, empty, np.zeros(0, np.uint8), strings([]), ())
+
+
+def _verify_predictions(deployment: Deployment, found: Verification) -> None:
+    control = deployment.control()
+    control.follow()
+    bundles = {version.number: version.bundle for version in control.versions}
+    learners: dict[int, Learner] = {}
+    constant = deployment.pipeline.serve.constant
+    for piece in taken(deployment.topic("predictions")):
+        batch, payload = piece.batch, piece.batch.payloads[_REQUEST]
+        rows = batch.rows_of(_REQUEST)
+        vectors = Block(flat_block(payload["dense"], np.float64), flat_block(payload["ids"], np.int32))
+        version, score = payload["version"].to_numpy(), payload["score"].to_numpy()
+        fallback = payload["fallback"].is_valid().to_numpy(zero_copy_only=False)
+        again = np.full(len(rows), constant)
+        for number in np.unique(version[~fallback]).tolist():
+            if number not in learners:
+                learner = deployment.pipeline.model(deployment.columns(), deployment.pipeline.seed)
+                learner.restore(*unpacked(bundles[number]))
+                learners = {number: learner}
+            mine = (version == number) & ~fallback
+            again[mine] = learners[number].predict(Block(vectors.dense[mine], vectors.ids[mine]))
+        found.predictions += len(rows)
+        for place in np.flatnonzero(again.view(np.uint64) != score.view(np.uint64)).tolist():
+            row = int(rows[place])
+            one, two = repr(float(score[place])), repr(float(again[place]))
+            found.add(Difference("predictions", _id(batch, row), _time(batch, row), "score", one, two))
+
+
+def _id(batch: Batch, row: int) -> str:
+    return str(batch.id[row].as_py())
+
+
+def _time(batch: Batch, row: int) -> str:
+    return instant_text(int(batch.event_time[row]))

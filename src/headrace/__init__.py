@@ -11,7 +11,9 @@ from headrace.core.settings import Constant, Learn, Serve, sink
 if TYPE_CHECKING:
     from headrace import models
     from headrace.drift import ADWIN, PSI
-    from headrace.features.streams import DROP, FOREVER, source
+    from headrace.features.grouped import FOREVER
+    from headrace.features.labels import DROP
+    from headrace.features.streams import source
     from headrace.run.pipeline import Pipeline
 
 __all__ = [
@@ -47,8 +49,8 @@ __all__ = [
 
 _LAZY: Final = {
     "ADWIN": "headrace.drift",
-    "DROP": "headrace.features.streams",
-    "FOREVER": "headrace.features.streams",
+    "DROP": "headrace.features.labels",
+    "FOREVER": "headrace.features.grouped",
     "PSI": "headrace.drift",
     "Pipeline": "headrace.run.pipeline",
     "source": "headrace.features.streams",
@@ -62,3 +64,8 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'headrace' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names, those not yet imported too, so that notebooks complete them."""
+    return list(__all__)

@@ -1,34 +1,44 @@
 """headrace.toml: where records come from and go to. One file per environment; the definition has no address.
 
-    [run]
-    folder = ".headrace"
+[run]
+folder = ".headrace"
 
-    [sources.departures]
-    path = "departures.parquet"
+[log]
+kind = "embedded"
+path = ".headrace/log.sqlite"
 
-    [sinks.holds]
-    kind = "file"
-    path = "holds"
+[sources.departures]
+path = "departures.parquet"
+
+[sinks.holds]
+kind = "file"
+path = "holds"
+
+[sinks.desk]
+kind = "webhook"
+url = "env:DESK_URL"
 """
 
 import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, final
+from typing import Any, Final, Literal, TypeAlias, final
 
 import msgspec
 
 from headrace.core.errors import ConfigError, nearest
 
-__all__ = ["Config", "RunConfig", "SinkConfig", "SourceConfig", "load_config"]
+__all__ = ["Config", "Format", "LogConfig", "RunConfig", "SinkConfig", "SourceConfig", "load_config"]
 
-Format = Literal["parquet", "csv", "jsonl"]
-_SUFFIXES: dict[str, Format] = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+Format: TypeAlias = Literal["parquet", "csv", "jsonl"]
+_SUFFIXES: Final[dict[str, Format]] = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_ENVIRONMENT: Final = "env:"
 
 
 @final
 class SourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The files of one source, in the order in which they are numbered."""
+    """The files of one source, in the order in which they are numbered: `path`, or `paths` for several."""
 
     path: str | None = None
     paths: tuple[str, ...] = ()
@@ -37,7 +47,7 @@ class SourceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 @final
 class SinkConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A folder of JSON lines, or the address that a webhook posts to ("env:NAME" reads it from the environment)."""
+    """A folder of JSON lines (`path`), or the address that a webhook posts to (`url`; "env:NAME" refers to it)."""
 
     kind: Literal["file", "webhook"]
     path: str | None = None
@@ -52,10 +62,23 @@ class RunConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 @final
+class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The log between the stages. `path` is the embedded log's file, left out: log.sqlite in the run's folder."""
+
+    kind: Literal["embedded"] = "embedded"
+    path: str | None = None
+
+
+_TABLES: Final[dict[str, type[msgspec.Struct]]] = {"run": RunConfig, "log": LogConfig}
+_NAMED_TABLES: Final[dict[str, type[msgspec.Struct]]] = {"sources": SourceConfig, "sinks": SinkConfig}
+
+
+@final
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What one headrace.toml says. Paths are relative to the file."""
+    """What one headrace.toml says. `base` is the folder of the file, to which its paths are relative."""
 
     run: RunConfig = RunConfig()
+    log: LogConfig = LogConfig()
     sources: dict[str, SourceConfig] = {}
     sinks: dict[str, SinkConfig] = {}
     base: str = "."
@@ -65,21 +88,23 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         """Return the run's folder."""
         return Path(self.base) / self.run.folder
 
+    @property
+    def log_path(self) -> Path:
+        """Return the file of the embedded log."""
+        return self.folder / "log.sqlite" if self.log.path is None else Path(self.base) / self.log.path
+
     def files(self, source: str) -> list[tuple[Path, Format]]:
         """Return the files of one source with their formats.
 
-        Raises ConfigError if the source is not in the file, names no file, or its format cannot be told.
+        Raises ConfigError if the source is not in the file, or the format of a file cannot be told.
         """
         where = f"[sources.{source}]"
         if source not in self.sources:
             got = f"none (there are: {', '.join(self.sources) or 'no sources'}{nearest(source, self.sources)})"
             raise ConfigError(where, wanted="path = ... in headrace.toml", got=got)
         entry = self.sources[source]
-        paths = [entry.path] if entry.path is not None else list(entry.paths)
-        if not paths:
-            raise ConfigError(where, wanted="path = ... or paths = [...]", got="neither")
         files = []
-        for text in paths:
+        for text in entry.paths if entry.path is None else (entry.path,):
             path = Path(self.base) / text
             kind = entry.format or _SUFFIXES.get(path.suffix)
             if kind is None:
@@ -87,33 +112,72 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             files.append((path, kind))
         return files
 
-    def address(self, sink: str) -> str:
-        """Return a webhook's address, read from the environment if it says so."""
-        url = self.sinks[sink].url or ""
-        if url.startswith("env:"):
-            url = os.environ.get(url[4:], "")
+    def sink(self, name: str) -> SinkConfig:
+        """Return where one sink's predictions go; raise ConfigError if the file does not say it."""
+        if name not in self.sinks:
+            got = f"none (there are: {', '.join(self.sinks) or 'no sinks'}{nearest(name, self.sinks)})"
+            raise ConfigError(f"[sinks.{name}]", wanted="kind = 'file' or 'webhook' in headrace.toml", got=got)
+        return self.sinks[name]
+
+    def address(self, sink: str, environment: Mapping[str, str] = os.environ) -> str:
+        """Return a webhook's address, read from the environment if the file refers to it.
+
+        Raises ConfigError, which does not show the address, if there is none or it is no http address.
+        """
+        url = self.sink(sink).url or ""
+        origin = url if url.startswith(_ENVIRONMENT) else "another address"
+        if url.startswith(_ENVIRONMENT):
+            url = environment.get(url.removeprefix(_ENVIRONMENT), "")
         if not url.startswith(("http://", "https://")):
-            raise ConfigError(f"[sinks.{sink}] url", wanted="http(s)://... or env:NAME of one", got=url or "nothing")
+            got = origin if url else f"{origin}, which is not set"
+            raise ConfigError(f"[sinks.{sink}] url", wanted="http(s)://... or env:NAME of one", got=got)
         return url
 
 
 def load_config(path: Path) -> Config:
     """Read a headrace.toml.
 
-    Raises ConfigError, with the place and the nearest name, for what it does not know.
+    Raises ConfigError, with the table and the nearest name, for what it does not know or what does not fit.
     """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(path.name, wanted="a TOML file", got=str(error)) from error
-    _refuse_unknown(path.name, raw, Config.__struct_fields__[:-1])
+    _refuse_unknown(path.name, raw, (*_TABLES, *_NAMED_TABLES))
+    for table, kind in _TABLES.items():
+        _refuse_unknown(f"{path.name} [{table}]", raw.get(table, {}), kind.__struct_fields__)
+    for table, kind in _NAMED_TABLES.items():
+        _refuse_other_than_table(f"{path.name} [{table}]", raw.get(table, {}))
+        for name, entry in raw.get(table, {}).items():
+            _refuse_unknown(f"{path.name} [{table}.{name}]", entry, kind.__struct_fields__)
     try:
-        return msgspec.convert({**raw, "base": str(path.parent)}, Config)
+        config = msgspec.convert({**raw, "base": str(path.parent)}, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(path.name, wanted="what the documentation lists", got=str(error)) from error
+        raise ConfigError(path.name, wanted="values of the kinds that are documented", got=str(error)) from error
+    _check(path.name, config)
+    return config
 
 
-def _refuse_unknown(where: str, raw: dict[str, Any], known: tuple[str, ...]) -> None:
+def _check(where: str, config: Config) -> None:
+    for name, source in config.sources.items():
+        if (source.path is None) == (not source.paths):
+            got = "neither" if source.path is None else "both"
+            raise ConfigError(f"{where} [sources.{name}]", wanted="path = ... or paths = [...]", got=got)
+    for name, entry in config.sinks.items():
+        needed, other = (entry.path, entry.url) if entry.kind == "file" else (entry.url, entry.path)
+        if needed is None or other is not None:
+            wanted = f"{'path' if entry.kind == 'file' else 'url'} = ... alone, for kind = {entry.kind!r}"
+            got = "both" if needed is not None else "the other" if other is not None else "neither"
+            raise ConfigError(f"{where} [sinks.{name}]", wanted=wanted, got=got)
+
+
+def _refuse_unknown(where: str, raw: Any, known: tuple[str, ...]) -> None:
+    _refuse_other_than_table(where, raw)
     for name in raw:
         if name not in known:
-            raise ConfigError(where, wanted=f"one of the tables {', '.join(known)}", got=name + nearest(name, known))
+            raise ConfigError(where, wanted=f"one of {', '.join(known)}", got=name + nearest(name, known))
+
+
+def _refuse_other_than_table(where: str, raw: Any) -> None:
+    if not isinstance(raw, dict):
+        raise ConfigError(where, wanted="a table", got=raw)

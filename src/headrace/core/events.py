@@ -1,14 +1,15 @@
 """Typed events: on the class a field is a column expression, on a record it is a value.
 
-    class Departure(hr.Event):
-        flight_id: str
-        distance: Miles
-        at: datetime
+class Departure(hr.Event):
+    flight_id: str
+    distance: Miles
+    at: datetime
 
-    Departure.distance > 100        # an expression
-    Departure(flight_id="UA1", distance=5.0, at=...).distance   # 5.0
+Departure.distance > 100        # an expression
+Departure(flight_id="UA1", distance=5.0, at=...).distance   # 5.0
 """
 
+import re
 import sys
 import typing
 from datetime import datetime
@@ -18,10 +19,10 @@ from typing import Any, Final, Literal, Union, final
 import msgspec
 
 from headrace.core.errors import ConfigError, nearest
-from headrace.core.expressions import FieldColumn
+from headrace.core.expressions import FieldColumn, Kind
 from headrace.core.schema import NO_DEFAULT, EventSchema, FieldKind, FieldSchema
 
-__all__ = ["Event", "Prediction", "Unit", "event_schema"]
+__all__ = ["Event", "Prediction", "Unit", "columns_of", "event_schema"]
 
 _KINDS: Final[dict[Any, FieldKind]] = {
     float: "number",
@@ -30,13 +31,25 @@ _KINDS: Final[dict[Any, FieldKind]] = {
     str: "text",
     datetime: "time",
 }
+_IDENTIFIER: Final = re.compile(r"[A-Za-z_]\w*")
+_COLUMN_KINDS: Final[dict[FieldKind, Kind]] = {
+    "number": "number",
+    "integer": "number",
+    "bool": "bool",
+    "text": "text",
+    "category": "text",
+    "time": "time",
+}
 
 
 def Unit(name: str, *, ge: float | None = None, le: float | None = None) -> Any:  # noqa: N802 - reads as a type
     """Return a unit for a type alias: checked at ingest, and carried into the names of features.
 
     >>> from typing import Annotated
-    >>> Miles = Annotated[float, Unit("mi", ge=0)]
+    >>> class Trip(Event):
+    ...     distance: Annotated[float, Unit("mi", ge=0)]
+    >>> Trip.distance.unit
+    'mi'
     """
     return msgspec.Meta(ge=ge, le=le, extra={"unit": name})
 
@@ -59,8 +72,10 @@ class _EventMeta(type(msgspec.Struct)):  # type: ignore[misc] # msgspec's metacl
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **settings: Any) -> Any:
         settings = {"frozen": True, "kw_only": True, **settings}
         made = super().__new__(mcs, name, bases, namespace, **settings)
-        # The scope that declares the class, for annotations that are texts and name something local to it.
-        type.__setattr__(made, "_headrace_scope", dict(sys._getframe(1).f_locals))  # noqa: SLF001
+        texts = [text for text in namespace.get("__annotations__", {}).values() if isinstance(text, str)]
+        scope = sys._getframe(1).f_locals  # noqa: SLF001 - the names of the function that declares the class
+        named = {name for text in texts for name in _IDENTIFIER.findall(text)}
+        type.__setattr__(made, "_headrace_scope", {name: scope[name] for name in sorted(named) if name in scope})
         for field in getattr(made, "__struct_fields__", ()):
             member = next(base.__dict__[field] for base in made.__mro__ if field in base.__dict__)
             if not isinstance(member, _Field):
@@ -71,9 +86,8 @@ class _EventMeta(type(msgspec.Struct)):  # type: ignore[misc] # msgspec's metacl
         if name.startswith("_"):
             raise AttributeError(name)
         fields = cls.__struct_fields__
-        raise ConfigError(
-            f"{cls.__name__}.{name}", wanted=f"a field of {cls.__name__} ({', '.join(fields)})", got=name + nearest(name, fields)
-        )
+        wanted = f"a field of {cls.__name__} ({', '.join(fields)})"
+        raise ConfigError(f"{cls.__name__}.{name}", wanted=wanted, got=name + nearest(name, fields))
 
 
 if typing.TYPE_CHECKING:
@@ -97,8 +111,13 @@ else:
         """
 
 
+@final
 class Prediction(Event):
-    """What an answer is to a sink: `hr.Prediction.score > 0.8`."""
+    """What an answer is to a sink: `hr.Prediction.score > 0.8`.
+
+    `version` is the number of the model that answered, -1 for none. `fallback` is the reason why its score was not
+    used. `drift` is the highest score in force in units of its threshold, and `drift_of` whose it is.
+    """
 
     id: str
     score: float
@@ -115,10 +134,16 @@ def event_schema(event: type[Event]) -> EventSchema:
     """
     known = event.__dict__.get("_headrace_schema")
     if known is None:
-        scope = getattr(event, "_headrace_scope", {})
+        if not (isinstance(event, _EventMeta) and event.__struct_fields__):
+            raise ConfigError(
+                "event", wanted="a class of events with fields: class Departure(hr.Event): ...", got=event
+            )
+        scope: dict[str, Any] = {}
+        for base in reversed(event.__mro__):
+            scope |= base.__dict__.get("_headrace_scope", {})
         try:
             hints = typing.get_type_hints(event, localns=scope, include_extras=True)
-        except NameError as error:
+        except (NameError, TypeError, SyntaxError) as error:
             raise ConfigError(event.__name__, wanted="annotations that can be resolved", got=str(error)) from error
         defaults = _defaults(event)
         known = EventSchema(
@@ -140,7 +165,7 @@ def columns_of(event: type[Event]) -> dict[str, FieldColumn]:
             field.name: FieldColumn(
                 event.__name__,
                 field.name,
-                "number" if field.kind == "integer" else field.kind,
+                _COLUMN_KINDS[field.kind],
                 field.unit,
                 field.nullable,
                 field.choices,
@@ -151,10 +176,11 @@ def columns_of(event: type[Event]) -> dict[str, FieldColumn]:
     return typing.cast("dict[str, FieldColumn]", known)
 
 
-def _defaults(event: type[Event]) -> dict[str, object]:
-    """Return the declared defaults: msgspec aligns them with the fields from the right."""
-    described = msgspec.structs.fields(event)  # type: ignore[arg-type]
-    return {field.name: field.default for field in described if field.default is not msgspec.NODEFAULT}
+def _defaults(event: Any) -> dict[str, object]:
+    """Return the declared defaults: msgspec lists those of the last fields, with a mark for a field that has none."""
+    values = event.__struct_defaults__
+    names = event.__struct_fields__[len(event.__struct_fields__) - len(values) :]
+    return {name: value for name, value in zip(names, values, strict=True) if value is not msgspec.NODEFAULT}
 
 
 def _field_schema(owner: str, name: str, hint: Any, default: object) -> FieldSchema:
@@ -166,8 +192,11 @@ def _field_schema(owner: str, name: str, hint: Any, default: object) -> FieldSch
             for meta in extras:
                 if isinstance(meta, msgspec.Meta):
                     unit = (meta.extra or {}).get("unit", unit)
-                    low, high = (meta.ge if meta.ge is not None else low), (meta.le if meta.le is not None else high)
-        elif typing.get_origin(hint) in (Union, UnionType):
+                    low = meta.ge if meta.ge is not None else low
+                    high = meta.le if meta.le is not None else high
+        elif hasattr(hint, "__value__"):  # A `type` statement.
+            hint = hint.__value__
+        elif typing.get_origin(hint) in {Union, UnionType}:
             parts = [part for part in typing.get_args(hint) if part is not NoneType]
             nullable |= len(parts) < len(typing.get_args(hint))
             if len(parts) != 1:

@@ -3,6 +3,9 @@
 Every node is frozen, walks by plain attributes, prints as the code that makes it, and has a canonical text from
 which fingerprints are made. Python's own operators on values (`and`, `in`, `if`, chained comparison, methods,
 f-strings) would silently mean something else on a column, so each raises and names the replacement.
+
+Kinds: "number" (integers too), "bool", "text" (a `Literal` of texts too), "time", and "category", which is the id
+that `hr.category` or `hr.cross` hashed something to: a feature, of which nothing more can be computed.
 """
 
 from abc import ABC, abstractmethod
@@ -11,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn, TypeAlias, final
 from typing import Literal as OneOf
 
+from headrace.core.checks import is_whole
 from headrace.core.errors import ConfigError, nearest
 
 __all__ = [
@@ -36,14 +40,19 @@ __all__ = [
 ]
 
 Kind: TypeAlias = OneOf["number", "bool", "text", "category", "time"]
-Scalar: TypeAlias = float | int | bool | str | None
+Scalar: TypeAlias = float | bool | str | None
+_NUMBERS: Final = ("number", "bool")
 _ORDERED: Final = ("number", "bool", "time")
+_HASHED: Final = ("number", "bool", "text", "time")
+_MOST_BITS: Final = 28
+"""2**28 ids are 2 GiB of weights."""
 
 
 class Expression(ABC):
     """A column of values: a field of a record, or something computed from fields and aggregates.
 
-    `kind` is what the values are, `unit` their unit ("" for none), `missing` whether a value may be missing.
+    `kind` is what the values are, `unit` their unit ("" for none), `missing` whether a value may be missing without
+    the user having said what that means.
     """
 
     __slots__ = ()
@@ -73,6 +82,11 @@ class Expression(ABC):
     def unit(self) -> str:
         """Return the unit, which only a field and what keeps its unit have."""
         return ""
+
+    @property
+    def of_record(self) -> bool:
+        """Return whether the node itself looks at one record only, as all of them do but aggregates and labels."""
+        return True
 
     def walk(self) -> Iterator["Expression"]:
         """Yield this expression and everything below it, outermost first."""
@@ -166,10 +180,18 @@ class Expression(ABC):
     def __format__(self, spec: str) -> NoReturn:
         raise ConfigError(repr(self), wanted="a column (hr.cross joins several)", got="a column in an f-string")
 
+    def __str__(self) -> NoReturn:
+        raise ConfigError(repr(self), wanted="a column (repr() shows its code)", got="str() of a column")
+
+    def __array_ufunc__(self, function: Any, *_: object, **__: object) -> NoReturn:
+        wanted = "+ - * / and comparisons of columns and plain numbers"
+        raise ConfigError(repr(self), wanted=wanted, got=f"np.{function.__name__} of a column")
+
     def __getattr__(self, name: str) -> NoReturn:
-        if name.startswith("__"):
+        if name.startswith("_"):  # Python, NumPy and notebooks ask for such names to learn what an object can do.
             raise AttributeError(name)
-        raise ConfigError(repr(self), wanted="a function of columns, such as hr.isin(x, [...])", got=f".{name} of a column")
+        wanted = "a function of columns, such as hr.isin(x, [...])"
+        raise ConfigError(repr(self), wanted=wanted, got=f".{name} of a column")
 
 
 @final
@@ -205,7 +227,7 @@ class Literal(Expression):
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class FieldColumn(Expression):
-    """A field of one class of events. `choices` are the texts that a category may have."""
+    """A field of one class of events. `choices` are the texts that a `Literal` field may have."""
 
     owner: str
     name: str
@@ -265,13 +287,14 @@ class _Binary(Expression):
 
 
 @final
+@dataclass(frozen=True, eq=False, repr=False)
 class Arithmetic(_Binary):
     """+ - * / of two numbers. A quotient may be missing: what it divides by may be 0."""
 
     def __post_init__(self) -> None:
         """Raise ConfigError unless both operands are numbers."""
         for operand in (self.left, self.right):
-            _check_kind(self.canonical, operand, ("number", "bool"))
+            _check_kind(self.canonical, operand, _NUMBERS)
 
     @property
     def kind(self) -> Kind:
@@ -292,6 +315,7 @@ class Arithmetic(_Binary):
 
 
 @final
+@dataclass(frozen=True, eq=False, repr=False)
 class Comparison(_Binary):
     """> >= < <= == != of two columns."""
 
@@ -303,12 +327,11 @@ class Comparison(_Binary):
                 raise ConfigError(repr(this), wanted="hr.is_missing(x)", got=f"{self.operator} None")
             if isinstance(this, FieldColumn) and this.choices and isinstance(other, Literal):
                 _check_choice(this, other.value)
-        alike = {one.kind, two.kind} <= {"number", "bool"} or {one.kind, two.kind} <= {"text", "category"}
+        alike = one.kind == two.kind or {one.kind, two.kind} <= set(_NUMBERS)
         ordered = self.operator in {"==", "!="} or (one.kind in _ORDERED and two.kind in _ORDERED)
-        if not (alike or one.kind == two.kind) or not ordered:
-            raise ConfigError(
-                self.canonical, wanted="two columns that can be compared so", got=f"a {one.kind} and a {two.kind}"
-            )
+        if not alike or not ordered or one.kind == "category":
+            wanted = f"two columns between which {self.operator} is defined"
+            raise ConfigError(self.canonical, wanted=wanted, got=f"a {one.kind} and a {two.kind}")
 
     @property
     def kind(self) -> Kind:
@@ -317,6 +340,7 @@ class Comparison(_Binary):
 
 
 @final
+@dataclass(frozen=True, eq=False, repr=False)
 class Logical(_Binary):
     """& and | of two conditions; a missing condition is neither true nor false."""
 
@@ -349,6 +373,7 @@ class _Unary(Expression):
 
 
 @final
+@dataclass(frozen=True, eq=False, repr=False)
 class Negate(_Unary):
     """The negative of a number."""
 
@@ -373,6 +398,7 @@ class Negate(_Unary):
 
 
 @final
+@dataclass(frozen=True, eq=False, repr=False)
 class Not(_Unary):
     """The opposite of a condition."""
 
@@ -392,6 +418,7 @@ class Not(_Unary):
 
 
 @final
+@dataclass(frozen=True, eq=False, repr=False)
 class IsMissing(_Unary):
     """Whether a value is missing; never missing itself."""
 
@@ -420,11 +447,13 @@ class Fill(_Unary):
 
     def __post_init__(self) -> None:
         """Raise ConfigError if the value is of another kind than the operand."""
-        texts = self.operand.kind in ("text", "category")
-        if self.value is not None and isinstance(self.value, str) != texts:
-            raise ConfigError(
-                f"hr.fill({self.operand.canonical}, ...)", wanted=f"a value for a {self.operand.kind}", got=self.value
-            )
+        where = f"hr.fill({self.operand.canonical}, {self.value!r})"
+        if self.operand.kind not in {*_NUMBERS, "text"}:
+            raise ConfigError(where, wanted="a number, a bool or a text to fill", got=f"a {self.operand.kind}")
+        if self.value is not None and isinstance(self.value, str) != (self.operand.kind == "text"):
+            raise ConfigError(where, wanted=f"a value for a {self.operand.kind}", got=self.value)
+        if isinstance(self.operand, FieldColumn) and self.operand.choices and self.value is not None:
+            _check_choice(self.operand, self.value)
 
     @property
     def kind(self) -> Kind:
@@ -455,9 +484,16 @@ class IsIn(_Unary):
     values: tuple[Scalar, ...]
 
     def __post_init__(self) -> None:
-        """Raise ConfigError if a value is not one of the column's choices."""
-        if isinstance(self.operand, FieldColumn) and self.operand.choices:
-            for value in self.values:
+        """Raise ConfigError if a value is of another kind than the column, or not one of its choices."""
+        where = f"hr.isin({self.operand.canonical}, ...)"
+        if self.operand.kind not in {*_NUMBERS, "text"}:
+            raise ConfigError(where, wanted="a number, a bool or a text", got=f"a {self.operand.kind}")
+        if not self.values:
+            raise ConfigError(where, wanted="at least one value", got="none")
+        for value in self.values:
+            if value is None or isinstance(value, str) != (self.operand.kind == "text"):
+                raise ConfigError(where, wanted=f"values that are each a {self.operand.kind}", got=value)
+            if isinstance(self.operand, FieldColumn) and self.operand.choices:
                 _check_choice(self.operand, value)
 
     @property
@@ -493,11 +529,13 @@ class _Calendar(_Unary):
 
 
 @final
+@dataclass(frozen=True, eq=False, repr=False)
 class Hour(_Calendar):
     """The local hour, 0 to 23."""
 
 
 @final
+@dataclass(frozen=True, eq=False, repr=False)
 class Weekday(_Calendar):
     """The local day of the week, Monday 0 to Sunday 6."""
 
@@ -510,7 +548,8 @@ class Category(_Unary):
     bits: int
 
     def __post_init__(self) -> None:
-        """Raise ConfigError unless the table has a size that fits."""
+        """Raise ConfigError if the operand is hashed already, or the number of ids does not fit."""
+        _check_kind(self.canonical, self.operand, _HASHED)
         _check_bits(self.canonical, self.bits)
 
     @property
@@ -539,8 +578,10 @@ class Cross(Expression):
 
     def __post_init__(self) -> None:
         """Raise ConfigError unless there are at least two columns and a size that fits."""
-        if len(self.operands) < 2:  # noqa: PLR2004 - "several" means two
+        if len(self.operands) < 2:
             raise ConfigError("hr.cross", wanted="two columns or more (hr.category takes one)", got=len(self.operands))
+        for operand in self.operands:
+            _check_kind(self.canonical, operand, _HASHED)
         _check_bits(self.canonical, self.bits)
 
     @property
@@ -576,14 +617,15 @@ class When(Expression):
     def __post_init__(self) -> None:
         """Raise ConfigError unless the condition is one and the two values are alike."""
         _check_kind(self.canonical, self.condition, ("bool",))
-        texts = {branch.kind in ("text", "category") for branch in (self.then, self.otherwise)}
-        if len(texts) > 1:
-            raise ConfigError(self.canonical, wanted="two values of one kind", got=f"{self.then.kind}, {self.otherwise.kind}")
+        kinds = {self.then.kind, self.otherwise.kind}
+        if not (kinds <= set(_NUMBERS) or kinds == {"text"}):
+            got = f"a {self.then.kind} and a {self.otherwise.kind}"
+            raise ConfigError(self.canonical, wanted="two numbers or two texts", got=got)
 
     @property
     def kind(self) -> Kind:
         """Return the kind of the values."""
-        return self.then.kind
+        return self.then.kind if self.then.kind == self.otherwise.kind else "number"
 
     @property
     def missing(self) -> bool:
@@ -608,22 +650,27 @@ def expression_of(value: object) -> Expression:
     """
     if isinstance(value, Expression):
         return value
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or isinstance(value, bool | str):
         return Literal(value)
+    if isinstance(value, int | float):
+        # NumPy's floats are floats, but print otherwise; what is canonical must not depend on that.
+        return Literal(value if type(value) is int else float(value))
     raise ConfigError("expression", wanted="a column, a number, a bool or a text", got=value)
 
 
-def _check_kind(where: str, operand: Expression, kinds: tuple[Any, ...]) -> None:
-    literal_none = isinstance(operand, Literal) and operand.value is None
-    if operand.kind not in kinds or literal_none:
-        raise ConfigError(where, wanted=f"a {' or '.join(kinds)}", got=f"{operand!r}, which is {operand.kind}")
+def _check_kind(where: str, operand: Expression, kinds: tuple[str, ...]) -> None:
+    nothing = isinstance(operand, Literal) and operand.value is None
+    if operand.kind not in kinds or nothing:
+        got = repr(operand) if nothing else f"{operand!r}, which is a {operand.kind}"
+        raise ConfigError(where, wanted=f"a {' or a '.join(kinds)}", got=got)
 
 
 def _check_choice(field: FieldColumn, value: Scalar) -> None:
     if value not in field.choices:
-        raise ConfigError(repr(field), wanted=f"one of {list(field.choices)}", got=f"{value!r}{nearest(str(value), field.choices)}")
+        wanted = f"one of {', '.join(map(repr, field.choices))}"
+        raise ConfigError(repr(field), wanted=wanted, got=f"{value!r}{nearest(str(value), field.choices)}")
 
 
 def _check_bits(where: str, bits: int) -> None:
-    if not 1 <= bits <= 28:  # noqa: PLR2004 - 2**28 ids are 2 GiB of weights
-        raise ConfigError(where, wanted="bits from 1 to 28", got=bits)
+    if not is_whole(bits) or not 1 <= bits <= _MOST_BITS:
+        raise ConfigError(f"{where} bits", wanted=f"a whole number from 1 to {_MOST_BITS}", got=bits)

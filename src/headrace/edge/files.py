@@ -81,8 +81,8 @@ class RawFile:
     table: pa.Table
     broken: tuple[Broken, ...]
     originals: Callable[[I8], list[bytes]]
+    wrong: Wrong
     texts: bool = False
-    wrong: Wrong = NOTHING_WRONG
 
 
 def digest_of(data: bytes) -> str:
@@ -100,15 +100,22 @@ def read_file(path: Path, kind: Format, schema: EventSchema) -> RawFile:
     except OSError as error:
         raise SurroundingsError(f"file {path.name}", wanted="a file that can be read", got=str(error)) from error
     if not data:
-        error_text = str(RecordError(f"file {path.name}", wanted="records", got="no byte"))
-        return _unread(data, Broken(0, EMPTY_FILE, error_text, b""))
+        return _empty(path, data)
     if kind == "parquet":
         return _parquet(path, data, schema)
-    return _csv(data, schema) if kind == "csv" else _jsonl(data, schema)
+    lines = Lines.of(data)
+    if len(lines) == 0:
+        return _empty(path, data)
+    return _csv(lines, schema) if kind == "csv" else _jsonl(lines, schema)
+
+
+def _empty(path: Path, data: bytes) -> RawFile:
+    error = str(RecordError(f"file {path.name}", wanted="records", got=f"{len(data)} bytes without any"))
+    return _unread(data, Broken(0, EMPTY_FILE, error, data[:FILE_BYTES_KEPT]))
 
 
 def _unread(data: bytes, broken: Broken) -> RawFile:
-    return RawFile(digest_of(data), 1, np.zeros(0, np.int64), pa.table({}), (broken,), lambda _: [])
+    return RawFile(digest_of(data), 1, np.zeros(0, np.int64), pa.table({}), (broken,), lambda _: [], NOTHING_WRONG)
 
 
 def _parquet(path: Path, data: bytes, schema: EventSchema) -> RawFile:
@@ -132,6 +139,7 @@ def _parquet(path: Path, data: bytes, schema: EventSchema) -> RawFile:
         table,
         (),
         lambda rows: _as_json(table.select(names).take(pa.array(rows))),
+        NOTHING_WRONG,
     )
 
 
@@ -181,9 +189,8 @@ def _large(lines: Lines, first: int) -> tuple[I8, list[Broken]]:
     return every[~large], broken
 
 
-def _csv(data: bytes, schema: EventSchema) -> RawFile:
-    lines = Lines.of(data)
-    header = lines.text(0) if len(lines) else data
+def _csv(lines: Lines, schema: EventSchema) -> RawFile:
+    data, header = lines.data, lines.text(0)
     names = _header(header)
     if not names or (len(lines) <= 1 and not lines.closed):
         error = str(
@@ -200,7 +207,15 @@ def _csv(data: bytes, schema: EventSchema) -> RawFile:
             )
             for line in range(1, len(lines))
         ]
-        return RawFile(digest_of(data), len(broken), np.zeros(0, np.int64), pa.table({}), tuple(broken), lambda _: [])
+        return RawFile(
+            digest_of(data),
+            len(broken),
+            np.zeros(0, np.int64),
+            pa.table({}),
+            tuple(broken),
+            lambda _: [],
+            NOTHING_WRONG,
+        )
     kept, broken = _large(lines, 1)
     if not lines.closed and len(kept) and kept[-1] == len(lines) - 1:
         error = str(
@@ -228,6 +243,7 @@ def _csv(data: bytes, schema: EventSchema) -> RawFile:
         table,
         tuple(sorted(broken, key=lambda one: one.row)),
         lambda rows: lines.texts(row[rows] + 1),
+        NOTHING_WRONG,
         texts=True,
     )
 
@@ -264,6 +280,8 @@ class _CsvParser:
             return "skip"
 
         try:
+            if not text.isascii():
+                text.decode()
             table = arrow_csv.read_csv(
                 pa.BufferReader(text),
                 read_options=arrow_csv.ReadOptions(
@@ -297,8 +315,7 @@ class _CsvParser:
         self.broken.append(Broken(line - 1, MALFORMED, error, self._lines.text(line)))
 
 
-def _jsonl(data: bytes, schema: EventSchema) -> RawFile:
-    lines = Lines.of(data)
+def _jsonl(lines: Lines, schema: EventSchema) -> RawFile:
     kept, broken = _large(lines, 0)
     parser = _JsonParser(lines, schema)
     for piece in _pieces(lines, kept):
@@ -307,13 +324,13 @@ def _jsonl(data: bytes, schema: EventSchema) -> RawFile:
     row = np.concatenate([np.zeros(0, np.int64), *parser.rows])
     table = pa.concat_tables(parser.tables) if parser.tables else pa.table({})
     return RawFile(
-        digest_of(data),
+        digest_of(lines.data),
         len(lines),
         row,
         table,
         tuple(sorted(broken, key=lambda one: one.row)),
         lambda rows: lines.texts(row[rows]),
-        wrong=parser.wrong,
+        parser.wrong,
     )
 
 
@@ -451,7 +468,7 @@ def _typed(field: FieldSchema, value: object) -> object | None:
     try:
         return float(value)
     except OverflowError:
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
 
 
 def _whole(text: str) -> int | float:

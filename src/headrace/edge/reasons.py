@@ -32,7 +32,7 @@ MALFORMED: Final = "malformed"
 UNREADABLE_FILE: Final = "unreadable_file"
 """A Parquet file cannot be opened or decoded; its rows are unknown."""
 EMPTY_FILE: Final = "empty_file"
-"""A file holds no byte."""
+"""A file holds no byte, or a file of lines nothing but empty ones."""
 TOO_LARGE: Final = "too_large"
 """One record is larger than a record may be."""
 REASONS: Final = (

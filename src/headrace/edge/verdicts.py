@@ -16,6 +16,7 @@ from typing import Final, final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace.core.records import I8, U1
 from headrace.core.source_settings import SourceSettings
@@ -50,15 +51,19 @@ class Verdicts:
     def give(self, number: int, event_time: I8, arrival: I8, ids: pa.StringArray | None) -> U1:
         """Return the verdicts, `core.records.Verdict`, of n usable records of source `number`, in order of arrival.
 
-        event_time, arrival: i8[n]. ids: n texts, null where a record has none; None if the source has no ids.
+        event_time, arrival: i8[n]. ids: n texts, null or empty where a record has none; None if the source has no ids.
         """
         source = self._sources[number]
         key = np.full(len(event_time), kernel.NO_KEY, np.int64)
         if ids is not None and len(ids):
             hashed, valid = hash_columns([ids])
-            known = valid & (event_time - arrival <= source.max_future_skew_us)
+            known = (
+                valid
+                & (pc.binary_length(ids).fill_null(0).to_numpy() > 0)
+                & (event_time - arrival <= source.max_future_skew_us)
+            )
             key[known] = self._tables[number].add(np.ascontiguousarray(hashed[known]))
-            self._grow(number, int(key.max(initial=-1)) + 1)
+            self._grow(number, self._tables[number].top)
         verdict = np.zeros(len(event_time), np.uint8)
         kernel.judge(
             event_time,

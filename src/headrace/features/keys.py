@@ -18,19 +18,23 @@ Hashes: TypeAlias = NDArray[np.uint64]
 _LEAST: Final = 1024
 
 
-def hash_columns(columns: Sequence[pa.Array]) -> tuple[Hashes, NDArray[np.bool_]]:
+def hash_columns(columns: Sequence["pa.Array[Any] | pa.ChunkedArray[Any]"]) -> tuple[Hashes, NDArray[np.bool_]]:
     """Return the 128-bit hash of each row, and whether every column has a value there.
 
-    columns: strings, numbers, bools or times of n rows. Result: u8[n, 2] and bool[n]. A key of one column is the
-    hash of its value; of several, the hash of their hashes. An empty string is a value.
+    columns: strings, numbers, bools or times of n rows, at least one. Result: u8[n, 2] and bool[n]. A key of one
+    column is the hash of its value; of several, the hash of their hashes. An empty string is a value; both zeros are
+    one value; whole numbers of any width are alike, and differ from floats.
 
     >>> hashes, valid = hash_columns([pa.array(["hello", None])])
     >>> f"{hashes[0, 0]:016x}{hashes[0, 1]:016x}", valid.tolist()
     ('cbd8a7b341bd9b025b1e906a48ae1d19', [True, False])
+
+    Raises StateError for a column of another type.
     """
-    parts = [_hash_column(column) for column in columns]
-    valid = np.ones(len(columns[0]), bool)
-    for column in columns:
+    arrays = [column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column for column in columns]
+    parts = [_hash_column(column) for column in arrays]
+    valid = np.ones(len(arrays[0]), bool)
+    for column in arrays:
         if column.null_count:
             valid &= column.is_valid().to_numpy(zero_copy_only=False)
     if len(parts) == 1:
@@ -41,8 +45,10 @@ def hash_columns(columns: Sequence[pa.Array]) -> tuple[Hashes, NDArray[np.bool_]
     return joined, valid
 
 
-def _hash_column(column: pa.Array) -> Hashes:
+def _hash_column(column: "pa.Array[Any]") -> Hashes:
     out = np.empty((len(column), 2), np.uint64)
+    if pa.types.is_large_string(column.type):
+        column = column.cast(pa.string())
     if pa.types.is_string(column.type):
         offsets, words = _words_of(column)
         with np.errstate(over="ignore"):
@@ -51,10 +57,9 @@ def _hash_column(column: pa.Array) -> Hashes:
     if pa.types.is_floating(column.type):
         numbers = column.fill_null(0.0).to_numpy(zero_copy_only=False).astype(np.float64)
         words = (numbers + 0.0).view(np.uint64)  # -0.0 + 0.0 is 0.0: one key for both zeros.
-    elif pa.types.is_boolean(column.type) or pa.types.is_integer(column.type):
-        words = column.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False).view(np.uint64)
-    elif pa.types.is_timestamp(column.type):
-        words = column.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False).view(np.uint64)
+    elif pa.types.is_boolean(column.type) or pa.types.is_integer(column.type) or pa.types.is_timestamp(column.type):
+        whole = column.cast(pa.int64(), safe=False)  # Unsigned numbers above the range of int64 wrap, and stay apart.
+        words = whole.fill_null(0).to_numpy(zero_copy_only=False).view(np.uint64)
     else:
         raise StateError("key", wanted="a text, a number, a bool or a time", got=str(column.type))
     with np.errstate(over="ignore"):
@@ -62,16 +67,18 @@ def _hash_column(column: pa.Array) -> Hashes:
     return out
 
 
-def _words_of(column: pa.Array) -> tuple[NDArray[np.int32], Hashes]:
+def _words_of(column: "pa.Array[Any]") -> tuple[NDArray[np.int32], Hashes]:
     """Return the offsets of a column of strings, and its bytes as aligned words with 16 bytes to spare."""
     _, offset_buffer, data = column.buffers()
     if len(column) == 0 or offset_buffer is None:
         return np.zeros(1, np.int32), np.zeros(2, np.uint64)
-    offsets = np.frombuffer(offset_buffer, np.int32, count=column.offset + len(column) + 1)[column.offset :]
+    offsets = np.frombuffer(memoryview(offset_buffer), np.int32, count=column.offset + len(column) + 1)[column.offset :]
     start, stop = int(offsets[0]), int(offsets[-1])
     padded = np.zeros((stop - start) // 8 + 3, np.uint64)
     if data is not None and stop > start:
-        padded.view(np.uint8)[: stop - start] = np.frombuffer(data, np.uint8, count=stop - start, offset=start)
+        padded.view(np.uint8)[: stop - start] = np.frombuffer(
+            memoryview(data), np.uint8, count=stop - start, offset=start
+        )
     return offsets - np.int32(start), padded
 
 
@@ -115,8 +122,14 @@ class KeyTable:
         return ids
 
     def remove(self, ids: I8) -> None:
-        """Forget keys by id; each must be known, and stand there once."""
-        kernel.remove(ids, self._table, self._keys, self._free, self._counts)
+        """Forget keys by id. ids: i8[n].
+
+        Raises StateError if an id is not in use or stands there twice; the others are forgotten all the same.
+        """
+        known = ids[(ids >= 0) & (ids < self.top)]
+        strange = len(ids) - len(known) + kernel.remove(known, self._table, self._keys, self._free, self._counts)
+        if strange:
+            raise StateError("key", wanted="ids in use, each once", got=f"{strange} others")
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Return the keys by id and the ids that are free; the table is derived."""
@@ -135,7 +148,7 @@ class KeyTable:
         self._rebuild(2 * size)
 
     def _reserve(self, more: int) -> None:
-        need = int(self._counts[kernel.USED]) + more
+        need = self.top + max(0, more - int(self._counts[kernel.FREE]))
         size = len(self._keys)
         if need > size:
             while size < need:

@@ -1,11 +1,13 @@
 """A vector: the named features of one stream of requests, computed once and the same everywhere."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, final
 
-from headrace.core.errors import ConfigError
-from headrace.core.events import Event
+from headrace.core.checks import check_name
+from headrace.core.errors import ConfigError, nearest
+from headrace.core.events import Event, columns_of
 from headrace.core.expressions import Category, Cross, Expression, FieldColumn, Fill, Hour, Weekday
 from headrace.features.aggregates import AggregateRead
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Blocks", "Vector", "aggregates_of"]
 
 E = TypeVar("E", bound=Event)
+_NOT_IN_A_NAME: Final = re.compile(r"[^A-Za-z0-9]+")
 
 
 @final
@@ -29,23 +32,39 @@ class Blocks:
 
 @final
 class Vector(Generic[E]):
-    """Named features of one stream of requests. `features` has them in the order in which they were written.
+    """Named features of one stream of requests.
 
-    Raises ConfigError for two features of one name, one that may be missing without a default, a text, or one that
-    needs a name and has none.
+    `features` has them in the order in which they were written. There, every aggregate says which columns of the
+    request its keys must equal (`equals`), also where the user left that out.
+
+    A feature without a keyword is named by rule:
+
+    - a field by its name, also below `hr.category` and `hr.fill`; `hour_at` and `weekday_at` for `hr.hour` and
+      `hr.weekday` of `at`;
+    - `hr.cross` by its columns, joined with `_x_`;
+    - an aggregate key_aggregate_column_unit_window: `carrier_mean_delay_min_3h`, `origin_count_1h`,
+      `tail_seconds_since_2d`; over a label the column is `label`: `origin_dest_mean_label_28d`;
+    - anything else needs a keyword.
+
+    Raises ConfigError for two features of one name, one that may be missing without a default, a text or a time, one
+    that needs a name and has none, or one that the request does not know.
     """
 
     def __init__(self, of: "Stream[E]", name: str, features: tuple[object, ...], named: Mapping[str, object]) -> None:
+        where = f"vector {name!r}"
+        check_name("vector", name)
+        if of.condition is not None:
+            raise ConfigError(where, wanted="a source that asks", got=repr(of))
         self.of = of
         self.name = name
         self.features: dict[str, Expression] = {}
-        for feature in features:
-            column = of.column(feature, f"vector {name!r}")
-            self._put(_automatic_name(name, column), column)
+        for number, feature in enumerate(features):
+            column = self._column(f"{where}, feature {number}", feature)
+            self._put(_automatic_name(where, column), column)
         for given, feature in named.items():
-            self._put(given, of.column(feature, f"vector {name!r}, feature {given!r}"))
+            self._put(given, self._column(f"{where}, feature {given!r}", feature))
         if not self.features:
-            raise ConfigError(f"vector {name!r}", wanted="at least one feature", got="none")
+            raise ConfigError(where, wanted="at least one feature", got="none")
 
     def __repr__(self) -> str:
         """Return the code that makes the vector."""
@@ -53,13 +72,12 @@ class Vector(Generic[E]):
         return f"{self.of.name}.vector({self.name!r}, {features})"
 
     def blocks(self) -> Blocks:
-        """Return which features are numbers and which are categories."""
-        categories = {name: feature for name, feature in self.features.items() if feature.kind == "category"}
-        return Blocks(
-            tuple(name for name in self.features if name not in categories),
-            tuple(categories),
-            tuple(_size(feature) for feature in categories.values()),
-        )
+        """Return which features are numbers and which are categories, each in the order of the vector."""
+        categories = {
+            name: 1 << feature.bits for name, feature in self.features.items() if isinstance(feature, Category | Cross)
+        }
+        dense = tuple(name for name in self.features if name not in categories)
+        return Blocks(dense, tuple(categories), tuple(categories.values()))
 
     def aggregates(self) -> tuple[AggregateRead, ...]:
         """Return every aggregate once, in the order of the features."""
@@ -67,37 +85,34 @@ class Vector(Generic[E]):
         return tuple({read.canonical: read for read in found}.values())
 
     def streams(self) -> tuple["Stream[Any]", ...]:
-        """Return the streams whose records are aggregated, in the order of the features."""
-        return tuple(read.source for read in self.aggregates())
+        """Return the sources whose records are read, in the order of use: the one that asks, then the features'."""
+        read = [stream for read in self.aggregates() for stream in read.records.sources]
+        return tuple(dict.fromkeys([self.of, *read]))
+
+    def _column(self, where: str, feature: object) -> Expression:
+        """Return a feature with every aggregate bound to the request, or raise ConfigError if it is no feature."""
+        if not isinstance(feature, Expression):
+            return self.of.column(feature, where)
+        for node in feature.walk():
+            if not node.of_record and not isinstance(node, AggregateRead):
+                wanted = "what is known before the answer (label.by(...).mean(label.value, ...) is)"
+                raise ConfigError(where, wanted=wanted, got=repr(node))
+            if isinstance(node, FieldColumn):
+                self.of.column(node, where)
+        return _bound(feature, self.of, where)
 
     def _put(self, name: str, feature: Expression) -> None:
         where = f"vector {self.name!r}, feature {name!r}"
+        check_name(where, name)
         if name in self.features:
-            raise ConfigError(f"vector {self.name!r}", wanted="one feature of each name (name=... renames)", got=name)
-        if name.startswith("_") or not name.isidentifier():
-            raise ConfigError(where, wanted="a name of letters, digits and _ that does not start with _", got=name)
+            raise ConfigError(where, wanted="a name of its own (another_name=...)", got="a second feature of that name")
+        if feature.kind not in {"number", "bool", "category"}:
+            wanted = "a number or a category (hr.category, hr.cross)"
+            raise ConfigError(where, wanted=wanted, got=f"{feature!r}, which is a {feature.kind}")
         if feature.missing:
-            raise ConfigError(
-                where,
-                wanted="a default (default=..., or hr.fill(x, value); None hands NaN to the model)",
-                got=f"{feature!r}, which can be missing",
-            )
-        if feature.kind not in ("number", "bool", "category") or (
-            feature.kind == "category" and not isinstance(feature, Category | Cross)
-        ):
-            raise ConfigError(
-                where, wanted="a number or a category (hr.category, hr.cross)", got=f"{feature!r}, which is a {feature.kind}"
-            )
-        for read in aggregates_of(feature):
-            self._check_keys(where, read)
+            wanted = "a default (default=..., or hr.fill(x, value); None hands NaN to the model)"
+            raise ConfigError(where, wanted=wanted, got=f"{feature!r}, which may be missing")
         self.features[name] = feature
-
-    def _check_keys(self, where: str, read: AggregateRead) -> None:
-        for key, asked in zip(read.keys, request_keys(self.of, read), strict=True):
-            if (key.kind in ("text", "category")) != (asked.kind in ("text", "category")):
-                raise ConfigError(
-                    where, wanted=f"a key of the request that is a {key.kind}, as {key!r}", got=f"{asked!r}, a {asked.kind}"
-                )
 
 
 def aggregates_of(feature: Expression) -> tuple[AggregateRead, ...]:
@@ -105,44 +120,60 @@ def aggregates_of(feature: Expression) -> tuple[AggregateRead, ...]:
     return tuple(node for node in feature.walk() if isinstance(node, AggregateRead))
 
 
-def request_keys(of: "Stream[Any]", read: AggregateRead) -> tuple[Expression, ...]:
-    """Return the key of a request as expressions over its record: `equals`, or the fields of the same names.
+def _bound(expression: Expression, of: "Stream[Any]", where: str) -> Expression:
+    """Return the same expression, in which every aggregate says which columns of the request its keys must equal."""
+    if isinstance(expression, AggregateRead):
+        return replace(expression, equals=_request_keys(of, expression, where))
+    if not aggregates_of(expression):
+        return expression
+    parts: dict[str, Any] = {}
+    for part in fields(expression):  # type: ignore[arg-type] # every node with children is a dataclass
+        value = getattr(expression, part.name)
+        if isinstance(value, Expression):
+            value = _bound(value, of, where)
+        elif isinstance(value, tuple):
+            value = tuple(_bound(item, of, where) if isinstance(item, Expression) else item for item in value)
+        parts[part.name] = value
+    return type(expression)(**parts)
 
-    Raises ConfigError, with the nearest name, if the request has no such field.
+
+def _request_keys(of: "Stream[Any]", read: AggregateRead, where: str) -> tuple[Expression, ...]:
+    """Return the request's columns for an aggregate's keys: `equals`, or its fields of the same names.
+
+    Raises ConfigError, with the nearest name, if the request has no such field, or it is of another kind.
     """
     if read.equals:
-        return read.equals
-    where = f"{read.stream}.by({', '.join(map(repr, read.keys))})"
-    names = [key.name if isinstance(key, FieldColumn) else None for key in read.keys]
-    if None in names:
-        raise ConfigError(where, wanted="equals=..., since a key is not a plain field", got="none")
-    return tuple(of.column(name, f"{where}, whose requests are {of.name!r}: equals=") for name in names)
+        asked = tuple(of.column(other, f"{where}, equals of {read!r}") for other in read.equals)
+    else:
+        columns = columns_of(of.event)
+        for key in read.keys:
+            name = key.name if isinstance(key, FieldColumn) else ""
+            if name not in columns:
+                wanted = f"equals=... (which column of {of.event.__name__} is {key!r}?)"
+                raise ConfigError(f"{where}, {read!r}", wanted=wanted, got="none" + nearest(name, columns))
+        asked = tuple(columns[key.name] for key in read.keys if isinstance(key, FieldColumn))
+    for key, other in zip(read.keys, asked, strict=True):
+        if key.kind != other.kind:
+            wanted = f"a key of the request that is a {key.kind}, as {key!r}"
+            raise ConfigError(f"{where}, {read!r}", wanted=wanted, got=f"{other!r}, a {other.kind}")
+    return asked
 
 
-def _size(feature: Expression) -> int:
-    return 1 << feature.bits if isinstance(feature, Category | Cross) else 0
-
-
-def _automatic_name(vector: str, feature: Expression) -> str:
-    """Return the name of a feature that was given none: key_aggregate_column_unit_window, or the field's."""
+def _automatic_name(where: str, feature: Expression) -> str:
     match feature:
         case FieldColumn():
             return feature.name
         case Category() | Fill():
-            return _automatic_name(vector, feature.operand)
+            return _automatic_name(where, feature.operand)
         case Cross():
-            return "_x_".join(_automatic_name(vector, operand) for operand in feature.operands)
+            return "_x_".join(_automatic_name(where, operand) for operand in feature.operands)
         case Hour() | Weekday():
-            return f"{type(feature).__name__.lower()}_{_automatic_name(vector, feature.operand)}"
+            return f"{type(feature).__name__.lower()}_{_automatic_name(where, feature.operand)}"
         case AggregateRead():
-            keys = [_automatic_name(vector, key) for key in feature.keys]
-            column = []
-            if feature.of_label:
-                column = ["label"]
-            elif feature.column is not None:
-                column = [_automatic_name(vector, feature.column)]
-            unit = [] if feature.operation == "seconds_since" or not feature.unit else [feature.unit]
-            window = [feature.window_text]
-            return "_".join([*keys, feature.operation, *column, *unit, *window]).lower()
+            parts = [*(_automatic_name(where, key) for key in feature.keys), feature.operation]
+            if feature.column is not None:
+                parts += ["label" if feature.of_label else _automatic_name(where, feature.column), feature.unit]
+            parts.append(feature.window_text)
+            return _NOT_IN_A_NAME.sub("_", "_".join(part for part in parts if part)).strip("_")
         case _:
-            raise ConfigError(f"vector {vector!r}", wanted="a name for it (surge=...)", got=repr(feature))
+            raise ConfigError(where, wanted="a keyword that names it (surge=...)", got=repr(feature))

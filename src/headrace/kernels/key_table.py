@@ -17,7 +17,7 @@ COUNTS = 2
 
 
 @njit(cache=True, nogil=True)
-def _home(word: np.uint64, mask: int) -> int:
+def _home(word: np.uint64, mask: int) -> np.int64:
     return np.int64(word & np.uint64(mask))
 
 
@@ -68,17 +68,21 @@ def add(hashes: U8, table: I4, keys: U8, free: I4, counts: I8, ids: I8) -> None:
 
 
 @njit(cache=True, nogil=True)
-def remove(ids: I8, table: I4, keys: U8, free: I4, counts: I8) -> None:
-    """Forget n keys by their ids, which may then be used again.
+def remove(ids: I8, table: I4, keys: U8, free: I4, counts: I8) -> int:
+    """Forget n keys by their ids, which may then be used again; return how many of them were not known.
 
     Later keys of a run move back into the gap (Knuth 6.4, algorithm R), so that no tombstone is needed.
     """
     mask = table.shape[0] - 1
+    unknown = 0
     for row in range(ids.shape[0]):
         gone = np.int32(ids[row])
         place = _home(keys[gone, 0], mask)
-        while table[place] != gone:
+        while table[place] != gone and table[place] != EMPTY:
             place = (place + 1) & mask
+        if table[place] == EMPTY:
+            unknown += 1
+            continue
         table[place] = EMPTY
         hole = place
         place = (place + 1) & mask
@@ -91,6 +95,7 @@ def remove(ids: I8, table: I4, keys: U8, free: I4, counts: I8) -> None:
             place = (place + 1) & mask
         free[counts[FREE]] = gone
         counts[FREE] += 1
+    return unknown
 
 
 @njit(cache=True, nogil=True)

@@ -41,13 +41,14 @@ def _finished(word: np.uint64) -> np.uint64:
 
 
 @njit(cache=True, nogil=True)
-def _word(words: U8, place: int) -> np.uint64:
+def _word(words: U8, place: np.int64) -> np.uint64:
     """Return the 8 bytes that start at byte `place` of the aligned words, little-endian."""
     shift = np.uint64(place & 7) * _EIGHT
     index = place >> 3
-    if shift == _ZERO:
-        return words[index]
-    return (words[index] >> shift) | (words[index + 1] << (_S64 - shift))
+    word: np.uint64 = words[index]
+    if shift != _ZERO:
+        word = (word >> shift) | (words[index + 1] << (_S64 - shift))
+    return word
 
 
 @njit(cache=True, nogil=True)

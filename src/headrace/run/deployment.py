@@ -187,11 +187,21 @@ class Deployment:
         )
 
     def _watch(self, topic: str) -> Watch:
-        return Watch(topic=topic, columns=self.columns(), every_us=JUDGE_PACE_US, output="sketches")
+        return Watch(
+            topic=topic,
+            progress=self.topic(topic).manifest.number_of("progress"),
+            columns=self.columns(),
+            every_us=JUDGE_PACE_US,
+            output="sketches",
+        )
 
     def _judge(self) -> Judge:
         return Judge(
-            detectors=self.pipeline.watch, columns=self.columns(), every_us=JUDGE_PACE_US, watched=WATCHED, output="control"
+            detectors=self.pipeline.watch,
+            columns=self.columns(),
+            every_us=JUDGE_PACE_US,
+            watchers=len(WATCHED),
+            output="control",
         )
 
     def _respond(self) -> Respond:

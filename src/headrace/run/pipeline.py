@@ -1,25 +1,31 @@
 """A pipeline: which vector answers which label, with which model, watched and acted on how."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from html import escape
-from typing import Any, Generic, Protocol, TypeVar, final
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar, final
 
+from headrace.core.checks import check_name, is_whole
 from headrace.core.errors import ConfigError
-from headrace.core.events import Event, Prediction
-from headrace.core.expressions import Category, Cross, Expression, FieldColumn
+from headrace.core.events import Event
+from headrace.core.expressions import Category, Cross, Expression, Fill
 from headrace.core.records import Kind
 from headrace.core.settings import Learn, Serve, Sink
 from headrace.core.source_settings import SourceSettings
-from headrace.features.aggregates import AggregateRead
-from headrace.features.streams import Label, Stream
+from headrace.features.aggregates import ZERO_WHEN_EMPTY, AggregateRead
+from headrace.features.labels import Label
+from headrace.features.streams import Stream
 from headrace.features.vector import Vector
 from headrace.topics.manifest import ENGINE
+
+if TYPE_CHECKING:
+    from headrace.models.contract import Recipe
 
 __all__ = ["Detector", "Pipeline"]
 
 E = TypeVar("E", bound=Event)
+WATCHED: Final = ("features", "score", "error")
 
 
 class Detector(Protocol):
@@ -38,7 +44,8 @@ class Pipeline(Generic[E]):
     `(columns, seed) -> learner`. serve, learn, watch, act: how answers are given, versions made, drift seen and
     predictions sent on. seed: of everything drawn.
 
-    Raises ConfigError, at the user's line, for whatever cannot work together.
+    Raises ConfigError, at the user's line, for whatever cannot work together: a label of another stream, requests
+    without an id, a model that is no recipe, two sources or two sinks of one name.
     """
 
     def __init__(
@@ -47,7 +54,7 @@ class Pipeline(Generic[E]):
         *,
         features: Vector[E],
         label: Label[E],
-        model: Any,
+        model: "Recipe",
         serve: Serve | None = None,
         learn: Learn | None = None,
         watch: Sequence[Detector] = (),
@@ -55,76 +62,64 @@ class Pipeline(Generic[E]):
         seed: int = 0,
     ) -> None:
         where = f"pipeline {name!r}"
-        if not name.isidentifier():
-            raise ConfigError("pipeline name", wanted="letters, digits and _ (it becomes part of topics)", got=name)
-        if not isinstance(features, Vector):
-            raise ConfigError(f"{where} features", wanted="a vector: source.vector(...)", got=features)
-        if not isinstance(label, Label):
-            raise ConfigError(f"{where} label", wanted="a label: source.label(...)", got=label)
-        if label.of is not features.of:
-            raise ConfigError(f"{where} label", wanted=f"a label of {features.of.name!r}, the stream that asks", got=label.name)
-        if isinstance(model, type) and not hasattr(model, "learn") or not callable(model):
-            raise ConfigError(f"{where} model", wanted="a recipe (columns, seed) -> learner, such as hr.models.Logistic()", got=model)
-        for detector in watch:
-            if getattr(detector, "of", None) not in ("features", "score", "error"):
-                raise ConfigError(f"{where} watch", wanted="detectors, such as hr.PSI('features')", got=detector)
-        for entry in act:
-            _check_sink(where, entry)
-        self.name = name
-        self.features = features
-        self.label = label
-        self.model = model
-        self.serve = serve or Serve()
-        self.learn = learn or Learn()
+        self.name = check_name("pipeline", name)
+        self.features = _checked(f"{where} features", features, Vector, "a vector: source.vector(...)")
+        self.label = _checked(f"{where} label", label, Label, "a label: source.label(...)")
+        self.serve = _checked(f"{where} serve", serve or Serve(), Serve, "hr.Serve(deadline=..., fallback=[...])")
+        self.learn = _checked(f"{where} learn", learn or Learn(), Learn, "hr.Learn(every=...)")
+        self.act = tuple(_checked(f"{where} act", entry, Sink, "sinks: hr.sink(name, when=...)") for entry in act)
         self.watch = tuple(watch)
-        self.act = tuple(act)
+        self.model = model
+        if not is_whole(seed):
+            raise ConfigError(f"{where} seed", wanted="a whole number", got=seed)
         self.seed = seed
-        for read in features.aggregates():
-            if read.of_label and read.stream != label.history_name:
-                raise ConfigError(f"{where} features", wanted="features of the pipeline's own label", got=repr(read))
+        self._check(where)
 
     def __repr__(self) -> str:
-        """Return the code that makes the pipeline, shortened to its parts' names."""
-        return f"hr.Pipeline({self.name!r}, features={self.features.name!r}, label of {self.label.of.name!r}, model={self.model!r})"
+        """Return the code that makes the pipeline, with its vector and label by name."""
+        return (
+            f"hr.Pipeline({self.name!r}, features=<vector {self.features.name!r}>, "
+            f"label=<label of {self.label.of!r}>, model={_text_of(self.model)}, serve={self.serve!r}, "
+            f"learn={self.learn!r}, watch={list(self.watch)!r}, act={list(self.act)!r}, seed={self.seed})"
+        )
 
     def sources(self) -> tuple[Stream[Any], ...]:
-        """Return every source that is read, the one that asks first, then in the order of use."""
-        known: dict[str, Stream[Any]] = {self.features.of.name: self.features.of, self.label.events.name: self.label.events}
-        for stream in self.features.streams():
-            known.setdefault(stream.name, stream)
-        return tuple(known.values())
+        """Return every source that is read: the one that asks, the one that answers, then in the order of use."""
+        return tuple(dict.fromkeys([self.features.of, self.label.events.source, *self.features.streams()]))
 
     def source_settings(self) -> tuple[SourceSettings, ...]:
-        """Return what ingest must know of each source."""
-        asking = self.features.of.name
+        """Return what ingest must know of each source, in the order of `sources()`."""
         return tuple(
-            replace(stream.settings, kind=Kind.REQUEST if stream.name == asking else Kind.EVENT) for stream in self.sources()
+            replace(stream.settings, kind=Kind.REQUEST if stream is self.features.of else Kind.EVENT)
+            for stream in self.sources()
         )
 
     @property
     def fingerprint(self) -> str:
-        """Return 16 hex digits that change with anything that may change a result."""
+        """Return 16 hex digits that change with everything that may change a result.
+
+        Where predictions are sent is not among it: a sink may come and go without a new generation of topics.
+        """
         parts = [
             f"engine {ENGINE}",
-            self.name,
-            *(repr(settings) for settings in self.source_settings()),
-            *(f"{name} = {feature.canonical}" for name, feature in self.features.features.items()),
-            self.label.canonical,
-            repr(self.model),
-            repr(self.serve),
-            repr(self.learn),
-            *(repr(detector) for detector in self.watch),
+            f"pipeline {self.name}",
+            *(f"source {settings!r}" for settings in self.source_settings()),
+            *(f"feature {name} = {feature.canonical}" for name, feature in self.features.features.items()),
+            f"label {self.label.canonical}",
+            f"model {_text_of(self.model)}",
+            f"serve {self.serve.deadline_us} us, {self.serve.fallback!r}",
+            f"learn {self.learn.every_us} us",
+            *(f"watch {detector!r}" for detector in self.watch),
             f"seed {self.seed}",
         ]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     def describe(self) -> list[dict[str, str]]:
-        """Return one row a feature: its name, kind, what it is, and the default with its origin."""
-        rows = []
-        for name, feature in self.features.features.items():
-            reads = [node for node in feature.walk() if isinstance(node, AggregateRead)]
-            rows.append({"feature": name, "kind": feature.kind, "is": feature.canonical, "default": _default(feature, reads)})
-        return rows
+        """Return one row a feature: its name, kind, what it is, and what stands for it where there is no value."""
+        return [
+            {"feature": name, "kind": feature.kind, "is": feature.canonical, "default": _default_of(feature)}
+            for name, feature in self.features.features.items()
+        ]
 
     def _repr_html_(self) -> str:
         """Return the table that `headrace check` prints, for notebooks."""
@@ -133,16 +128,65 @@ class Pipeline(Generic[E]):
         body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row.values())}</tr>" for row in rows)
         return f"<table><caption>{escape(self.name)}</caption><tr>{head}</tr>{body}</table>"
 
+    def _check(self, where: str) -> None:
+        asking = self.features.of
+        if self.label.of is not asking:
+            wanted = f"a label of {asking.name!r}, the stream that asks"
+            raise ConfigError(f"{where} label", wanted=wanted, got=f"a label of {self.label.of.name!r}")
+        identity = asking.settings.id
+        if identity is None or asking.settings.schema.field(identity).nullable:
+            got = "none" if identity is None else f"{identity}, which may be None"
+            wanted = "hr.source(..., id=) of a field that every request has: an answer finds its request by it"
+            raise ConfigError(f"{where}, source {asking.name!r} id", wanted=wanted, got=got)
+        for read in self.features.aggregates():
+            if read.label is not None and read.label is not self.label:
+                raise ConfigError(f"{where} features", wanted="features of the pipeline's own label", got=repr(read))
+        _check_recipe(where, self.model)
+        for detector in self.watch:
+            if isinstance(detector, type) or getattr(detector, "of", None) not in WATCHED:
+                raise ConfigError(f"{where} watch", wanted="detectors, such as hr.PSI('features')", got=repr(detector))
+        _check_once(f"{where} source", (stream.name for stream in self.sources()))
+        _check_once(f"{where} act", (entry.name for entry in self.act))
+        _check_once(f"{where} watch", map(repr, self.watch))
 
-def _default(feature: Expression, reads: list[AggregateRead]) -> str:
+
+def _checked(where: str, value: Any, kind: type[Any], wanted: str) -> Any:
+    if not isinstance(value, kind):
+        raise ConfigError(where, wanted=wanted, got=repr(value))
+    return value
+
+
+def _check_once(where: str, names: Iterable[str]) -> None:
+    known: list[str] = []
+    for name in names:
+        if name in known:
+            raise ConfigError(where, wanted="each name once", got=f"{name} twice")
+        known.append(name)
+
+
+def _check_recipe(where: str, model: object) -> None:
+    wanted = "a recipe (columns, seed) -> learner, such as hr.models.Logistic()"
+    if not callable(model) or (isinstance(model, type) and not hasattr(model, "learn")):
+        raise ConfigError(f"{where} model", wanted=wanted, got=repr(model))
+    if " at 0x" in _text_of(model):
+        wanted = "a model that prints as the code that makes it, the same in every process (a frozen dataclass does)"
+        raise ConfigError(f"{where} model", wanted=wanted, got=repr(model))
+
+
+def _text_of(model: Any) -> str:
+    """Return the text by which a recipe is known: a class or a function by its name, a setting as it prints."""
+    return str(getattr(model, "__qualname__", repr(model)))
+
+
+def _default_of(feature: Expression) -> str:
+    """Return what stands where a feature has no value, with its origin."""
     if isinstance(feature, Category | Cross):
-        return "id 0"
-    return ", ".join("0 (empty window)" if read.operation in ("count", "sum") else f"{read.default!r}" for read in reads)
-
-
-def _check_sink(where: str, entry: Sink) -> None:
-    if not isinstance(entry, Sink):
-        raise ConfigError(f"{where} act", wanted="sinks: hr.sink(name, when=...)", got=entry)
-    for node in entry.when.walk() if entry.when is not None else ():
-        if isinstance(node, FieldColumn) and node.owner != Prediction.__name__:
-            raise ConfigError(f"{where} sink {entry.name!r}", wanted="columns of hr.Prediction", got=repr(node))
+        return "id 0 (missing)"
+    if isinstance(feature, Fill):
+        return f"{feature.value!r} (hr.fill)"
+    found = [
+        f"{read.default!r} ({'empty window' if read.operation in ZERO_WHEN_EMPTY else 'default='})"
+        for read in feature.walk()
+        if isinstance(read, AggregateRead)
+    ]
+    return ", ".join(found)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["Project"]
 
 CONFIG: Final = "headrace.toml"
-LOG: Final = "log.sqlite"
 
 
 @final
@@ -53,7 +52,7 @@ class Project:
 
     def deployment(self, *, clock: Clock | None = None, live: bool = False) -> Deployment:
         """Open the log and return the deployment. Close its log when done."""
-        log = EmbeddedLog(self.folder / LOG)
+        log = EmbeddedLog(self.config.log_path)
         return Deployment(pipeline=self.pipeline, log=log, folder=self.folder, clock=clock or SystemClock(), live=live)
 
 

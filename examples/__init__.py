@@ -1,0 +1,1 @@
+"""Examples that run: each folder is a project, and its `pipeline.py` is what a user would write."""

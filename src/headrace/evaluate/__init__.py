@@ -1,0 +1,1 @@
+"""How good answers were: metrics, and test-then-train evaluation on arrays."""

@@ -1,0 +1,117 @@
+"""Logistic regression that learns one row at a time."""
+
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.core.errors import ConfigError
+from headrace.core.records import F8
+from headrace.kernels import logistic as kernel
+from headrace.models.contract import Block, Columns
+
+__all__ = ["Logistic", "LogisticLearner"]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logistic:
+    """The recipe of a logistic regression over scaled numbers, their bins, and hashed categories.
+
+    `rate` is the length of a weight's first step. `clip` holds a scaled number, in deviations.
+
+    >>> learner = Logistic()(Columns(dense=("x",)), 0)
+    >>> block = Block(np.array([[-1.0], [1.0]] * 50), np.zeros((100, 0), np.int32))
+    >>> _ = learner.learn(block, np.array([0.0, 1.0] * 50), np.ones(100))
+    >>> (learner.predict(block.rows(0, 2)) > 0.5).tolist()
+    [False, True]
+
+    Raises ConfigError if `rate` or `clip` is not positive.
+    """
+
+    rate: float = 0.15
+    clip: float = 4.0
+
+    def __post_init__(self) -> None:
+        """Check the settings; said positively, so that NaN fails too."""
+        for name in ("rate", "clip"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"Logistic {name}", wanted="more than 0", got=getattr(self, name))
+
+    def __call__(self, columns: Columns, seed: int, /) -> "LogisticLearner":
+        """Return a fresh learner; nothing in it is drawn, so the seed changes nothing."""
+        del seed
+        return LogisticLearner(self, columns)
+
+
+@final
+class LogisticLearner:
+    """A logistic regression and its state: weights, squared gradients, and the running scaler."""
+
+    accepts: Final = "block"
+
+    def __init__(self, settings: Logistic, columns: Columns) -> None:
+        self._settings = settings
+        numbers = len(columns.dense)
+        sizes = [numbers * kernel.BINS, *columns.sizes]
+        self._starts = 1 + numbers + np.concatenate([[0], np.cumsum(sizes[:-1])]).astype(np.int64)
+        count = 1 + numbers + sum(sizes)
+        self._weights = np.zeros(count)
+        self._sums = np.zeros(count)
+        self._scaler = np.zeros((3, numbers))
+        most = 1 + 2 * numbers + len(columns.categories)
+        self._place, self._value = np.empty(most, np.int64), np.empty(most)
+
+    def predict(self, X: Block, /) -> F8:  # noqa: N803 - the field's name for it
+        """Return the probability of a positive label, f8[n]; 0.5 before anything was learnt."""
+        scores = np.empty(len(X))
+        kernel.predict(
+            X.dense,
+            X.ids,
+            self._scaler,
+            self._weights,
+            self._starts,
+            self._settings.clip,
+            self._place,
+            self._value,
+            scores,
+        )
+        return scores
+
+    def learn(self, X: Block, y: F8, w: F8, /) -> F8:  # noqa: N803
+        """Learn from rows in order; return each row's probability as the model stood before it."""
+        scores = np.empty(len(X))
+        kernel.learn(
+            X.dense,
+            X.ids,
+            y,
+            w,
+            self._scaler,
+            self._weights,
+            self._sums,
+            self._starts,
+            self._settings.clip,
+            self._settings.rate,
+            self._place,
+            self._value,
+            scores,
+        )
+        return scores
+
+    def snapshot(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Return weights, squared gradients and scaler."""
+        arrays = {"weights": self._weights.copy(), "sums": self._sums.copy(), "scaler": self._scaler.copy()}
+        return arrays, {"model": "logistic"}
+
+    def restore(self, arrays: dict[str, NDArray[Any]], meta: dict[str, Any], /) -> None:
+        """Stand where a snapshot stood."""
+        del meta
+        self._weights, self._sums = arrays["weights"].copy(), arrays["sums"].copy()
+        self._scaler = arrays["scaler"].copy()
+
+    def warm_up(self) -> None:
+        """Compile both kernels, on no rows."""
+        nothing = Block(np.zeros((0, self._scaler.shape[1])), np.zeros((0, len(self._starts) - 1), np.int32))
+        self.predict(nothing)
+        self.learn(nothing, np.zeros(0), np.zeros(0))

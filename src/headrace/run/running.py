@@ -1,0 +1,123 @@
+"""run: one worker with some or all of the tasks of a project, until its history has ended or it is told to stop."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, final
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.core.errors import ConfigError
+from headrace.core.events import Prediction, event_schema
+from headrace.core.expressions import Expression
+from headrace.edge.file_sink import FileSink
+from headrace.edge.files import SourceFiles
+from headrace.edge.history import MergedHistory
+from headrace.edge.paced import PacedHistory
+from headrace.edge.sink import Sink
+from headrace.edge.webhook_sink import Webhook, WebhookSink
+from headrace.features.evaluator import Evaluator
+from headrace.run.clock import Clock, SystemClock
+from headrace.run.deployment import STAGES, Deployment
+from headrace.run.project import Project
+from headrace.run.worker import Placed, Worker
+from headrace.stages.act import Outlet
+from headrace.stages.ingest import Ingest
+from headrace.topics.contract import Log
+
+__all__ = ["Running", "open_ingest", "open_outlets", "run"]
+
+_SNAPSHOT_US: Final = 10_000_000
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A worker that is about to run, with what may be watched meanwhile."""
+
+    worker: Worker
+    deployment: Deployment
+    placed: Sequence[Placed]
+    ingest: Ingest | None
+
+    @property
+    def log(self) -> Log:
+        """Return the log, which whoever opened the run closes."""
+        return self.deployment.log
+
+
+def open_ingest(project: Project, *, rate: float | None = None, clock: Clock | None = None) -> Ingest:
+    """Return the ingest over a project's files; with `rate`, played at that many events a second."""
+    sources = []
+    for settings in project.pipeline.source_settings():
+        files = project.config.files(settings.name)
+        formats = {kind for _, kind in files}
+        if len(formats) != 1:
+            raise ConfigError(f"[sources.{settings.name}]", wanted="files of one format", got=sorted(formats))
+        sources.append((settings, SourceFiles(paths=tuple(path for path, _ in files), format=formats.pop())))
+    history = MergedHistory(sources)
+    if rate is None:
+        return Ingest(history)
+    return Ingest(PacedHistory(history, rate=rate, now_us=(clock or SystemClock()).now_us))
+
+
+def open_outlets(project: Project, clock: Clock) -> list[Outlet]:
+    """Return the sinks of a pipeline, opened where headrace.toml says."""
+    outlets = []
+    for entry in project.pipeline.act:
+        config = project.config.sink(entry.name)
+        sink: Sink
+        if config.kind == "file":
+            sink = FileSink(Path(project.config.base) / str(config.path))
+        else:
+            webhook = Webhook(url=project.config.address(entry.name), pipeline=project.pipeline.name, action=entry.name)
+            memory = project.folder / "sinks" / f"{entry.name}.json"
+            sink = WebhookSink(webhook, memory=memory, sleep=lambda seconds: clock.sleep_us(int(seconds * 1e6)))
+        outlets.append(Outlet(entry.name, _condition(entry.when), sink))
+    return outlets
+
+
+def _condition(when: Expression | None) -> Callable[[pa.Table], np.ndarray]:
+    """Return a sink's condition as a function of the predictions' columns."""
+    if when is None:
+        return lambda predictions: np.ones(len(predictions), bool)
+    names = event_schema(Prediction).names
+
+    def meets(predictions: pa.Table) -> np.ndarray:
+        table = predictions.select(list(names)).combine_chunks()
+        batches = table.to_batches() or [pa.RecordBatch.from_pylist([], table.schema)]
+        return np.concatenate([Evaluator(batch).mask(when) for batch in batches])
+
+    return meets
+
+
+def run(
+    project: Project,
+    *,
+    stages: Sequence[str] = STAGES,
+    rate: float | None = None,
+    clock: Clock | None = None,
+    snapshot_every_us: int = _SNAPSHOT_US,
+    after_round: Callable[[], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Running:
+    """Open a project's log, start the tasks of `stages`, and return the worker that runs them.
+
+    Without `rate`, history: as fast as it can, on its own clock. With `rate`, live: events are given that many a
+    second against the real clock, and predictions wait for nothing.
+    """
+    clock = clock or SystemClock()
+    deployment = project.deployment(clock=clock, live=rate is not None)
+    ingest = open_ingest(project, rate=rate, clock=clock) if "ingest" in stages else None
+    placed = deployment.place(stages, ingest=ingest, outlets=lambda: open_outlets(project, clock))
+    worker = Worker(
+        deployment.log,
+        placed,
+        clock=clock,
+        snapshot_every_us=snapshot_every_us,
+        after_round=after_round,
+        stop=stop,
+    )
+    worker.start()
+    return Running(worker, deployment, placed, ingest)

@@ -1,0 +1,80 @@
+"""What type checkers know of definitions. It is checked, not run; an ignored line is one that they must refuse."""
+
+from datetime import datetime
+from typing import Annotated, Literal, assert_type
+
+import headrace as hr
+from headrace.core.expressions import Expression
+from headrace.features.grouped import Grouped
+from headrace.features.labels import Label
+from headrace.features.streams import Stream
+from headrace.features.vector import Vector
+
+Minutes = Annotated[float, hr.Unit("min")]
+
+
+class Trip(hr.Event):
+    trip_id: str
+    car: str
+    minutes: Minutes
+    tip: float | None
+    kind: Literal["short", "long"]
+    note: str | None = None
+    at: datetime
+
+
+class End(hr.Event):
+    trip_id: str
+    delay: Minutes
+    at: datetime
+
+
+trips = hr.source("trips", Trip, time=Trip.at, id=Trip.trip_id)
+ends = hr.source("ends", End, time=End.at, disorder="5min", late="drop")
+assert_type(trips, Stream[Trip])
+assert_type(trips.where(Trip.minutes > 5), Stream[Trip])
+assert_type(trips.by(Trip.car), Grouped)
+assert_type(trips.by(Trip.car).count("1h"), Expression)
+
+# On a record a field has its own type.
+trip = Trip(trip_id="1", car="a", minutes=5.0, tip=None, kind="short", at=datetime.fromisoformat("2026-01-01T00:00:00Z"))
+assert_type(trip.minutes, float)
+assert_type(trip.tip, float | None)
+
+late = trips.label(ends, End.delay > 15, on="trip_id", within="24h", otherwise=hr.DROP)
+assert_type(late, Label[Trip])
+vector = trips.vector(
+    "v",
+    Trip.minutes,
+    hr.fill(Trip.tip, 0.0),
+    hr.hour(Trip.at, tz="UTC"),
+    hr.category(Trip.kind, bits=2),
+    trips.where(Trip.minutes > 5).by(Trip.car).mean(Trip.minutes, hr.FOREVER, default=None),
+    late.by(Trip.car).mean(late.value, "28d", default=0.2, prior=20),
+    over=hr.fill(Trip.minutes / trips.by(Trip.car).count("1h"), 1.0),
+)
+assert_type(vector, Vector[Trip])
+pipeline = hr.Pipeline(
+    "trips",
+    features=vector,
+    label=late,
+    model=hr.models.Logistic(),
+    act=[hr.sink("holds", when=hr.Prediction.score > 0.8)],
+)
+assert_type(pipeline, hr.Pipeline[Trip])
+
+# What they refuse before anything runs.
+Trip.minuets  # type: ignore[attr-defined] # pyright: ignore
+trip.minutes = 5.0  # type: ignore[misc] # pyright: ignore
+Trip(trip_id="1")  # type: ignore[call-arg] # pyright: ignore
+hr.source("x", dict, time="at")  # type: ignore[type-var] # pyright: ignore
+hr.source("x", Trip, time=Trip.at, late="wait")  # type: ignore[arg-type] # pyright: ignore
+trips.by(Trip.car).count(3600)  # type: ignore[arg-type] # pyright: ignore
+trips.by(Trip.car).count()  # type: ignore[call-arg] # pyright: ignore
+trips.by(Trip.car).median(Trip.minutes, "1h")  # type: ignore[attr-defined] # pyright: ignore
+hr.hour(Trip.at)  # type: ignore[call-arg] # pyright: ignore
+trips.label(ends, on="trip_id", otherwise=False)  # type: ignore[call-arg] # pyright: ignore
+hr.Pipeline("x", features=vector, label=ends, model=hr.models.Logistic())  # type: ignore[arg-type] # pyright: ignore
+hr.Pipeline("x", features=vector, label=late, model=dict)  # type: ignore[arg-type] # pyright: ignore
+other = ends.label(trips, Trip.minutes, on="trip_id", within="1h", otherwise=0.0)
+hr.Pipeline("x", features=vector, label=other, model=hr.models.Logistic())  # type: ignore[arg-type, misc] # pyright: ignore

@@ -1,7 +1,7 @@
-"""What type checkers know of definitions. It is checked, not run; an ignored line is one that they must refuse."""
+"""What type checkers know of definitions. An ignored line is one that they must refuse."""
 
 from datetime import datetime
-from typing import Annotated, Literal, assert_type
+from typing import TYPE_CHECKING, Annotated, Literal, assert_type
 
 import headrace as hr
 from headrace.core.expressions import Expression
@@ -63,18 +63,18 @@ pipeline = hr.Pipeline(
 )
 assert_type(pipeline, hr.Pipeline[Trip])
 
-# What they refuse before anything runs.
-Trip.minuets  # type: ignore[attr-defined] # pyright: ignore
-trip.minutes = 5.0  # type: ignore[misc] # pyright: ignore
-Trip(trip_id="1")  # type: ignore[call-arg] # pyright: ignore
-hr.source("x", dict, time="at")  # type: ignore[type-var] # pyright: ignore
-hr.source("x", Trip, time=Trip.at, late="wait")  # type: ignore[arg-type] # pyright: ignore
-trips.by(Trip.car).count(3600)  # type: ignore[arg-type] # pyright: ignore
-trips.by(Trip.car).count()  # type: ignore[call-arg] # pyright: ignore
-trips.by(Trip.car).median(Trip.minutes, "1h")  # type: ignore[attr-defined] # pyright: ignore
-hr.hour(Trip.at)  # type: ignore[call-arg] # pyright: ignore
-trips.label(ends, on="trip_id", otherwise=False)  # type: ignore[call-arg] # pyright: ignore
-hr.Pipeline("x", features=vector, label=ends, model=hr.models.Logistic())  # type: ignore[arg-type] # pyright: ignore
-hr.Pipeline("x", features=vector, label=late, model=dict)  # type: ignore[arg-type] # pyright: ignore
-other = ends.label(trips, Trip.minutes, on="trip_id", within="1h", otherwise=0.0)
-hr.Pipeline("x", features=vector, label=other, model=hr.models.Logistic())  # type: ignore[arg-type, misc] # pyright: ignore
+if TYPE_CHECKING:  # What they refuse before anything runs.
+    Trip.minuets  # type: ignore[attr-defined] # pyright: ignore
+    trip.minutes = 5.0  # type: ignore[misc] # pyright: ignore
+    Trip(trip_id="1")  # type: ignore[call-arg] # pyright: ignore
+    hr.source("x", dict, time="at")  # type: ignore[type-var] # pyright: ignore
+    hr.source("x", Trip, time=Trip.at, late="wait")  # type: ignore[arg-type] # pyright: ignore
+    trips.by(Trip.car).count(3600)  # type: ignore[arg-type] # pyright: ignore
+    trips.by(Trip.car).count()  # type: ignore[call-arg] # pyright: ignore
+    trips.by(Trip.car).median(Trip.minutes, "1h")  # type: ignore[attr-defined] # pyright: ignore
+    hr.hour(Trip.at)  # type: ignore[call-arg] # pyright: ignore
+    trips.label(ends, on="trip_id", otherwise=False)  # type: ignore[call-arg] # pyright: ignore
+    hr.Pipeline("x", features=vector, label=ends, model=hr.models.Logistic())  # type: ignore[arg-type] # pyright: ignore
+    hr.Pipeline("x", features=vector, label=late, model=dict)  # type: ignore[arg-type] # pyright: ignore
+    other = ends.label(trips, Trip.minutes, on="trip_id", within="1h", otherwise=0.0)
+    hr.Pipeline("x", features=vector, label=other, model=hr.models.Logistic())  # type: ignore[arg-type, misc] # pyright: ignore

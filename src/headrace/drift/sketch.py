@@ -6,10 +6,10 @@ from typing import final
 
 import numpy as np
 
-from headrace.core.records import F8, I8
+from headrace.core.records import F8, I4, I8
 from headrace.kernels import sketch as kernel
 
-__all__ = ["Sketch", "bucket_value"]
+__all__ = ["Counter", "Sketch", "bucket_value"]
 
 
 @final
@@ -28,15 +28,9 @@ class Sketch:
     @classmethod
     def of(cls, values: F8) -> "Sketch":
         """Return the sketch of n numbers; NaN has a bucket of its own."""
-        counts = np.zeros((1, kernel.BUCKETS), np.int64)
-        kernel.count_numbers(np.ascontiguousarray(values).reshape(-1, 1), counts)
-        return cls.from_counts(counts[0])
-
-    @classmethod
-    def from_counts(cls, counts: I8) -> "Sketch":
-        """Return the sketch of dense counts, i8[BUCKETS]."""
-        buckets = np.flatnonzero(counts)
-        return cls(buckets, counts[buckets])
+        counter = Counter(numbers=1, categories=0)
+        counter.add(np.ascontiguousarray(values).reshape(-1, 1), np.zeros((len(values), 0), np.int32))
+        return counter.drain()[0]
 
     @classmethod
     def empty(cls) -> "Sketch":
@@ -70,6 +64,36 @@ class Sketch:
         wanted = np.arange(1, groups) * self.rows / groups
         places = np.searchsorted(ahead, wanted)
         return np.unique(self.buckets[places[places < len(self.buckets)]])
+
+
+@final
+class Counter:
+    """Counts the columns of vectors, until it is drained into one sketch a column."""
+
+    def __init__(self, *, numbers: int, categories: int) -> None:
+        self._numbers = numbers
+        self._counts = np.zeros((numbers + categories, kernel.BUCKETS), np.int64)
+        self._touched = np.zeros((numbers + categories, kernel.BLOCKS), np.uint8)
+        self._buckets, self._found = np.empty(kernel.BUCKETS, np.int64), np.empty(kernel.BUCKETS, np.int64)
+
+    def add(self, dense: F8, ids: I4) -> None:
+        """Count n rows. dense: f8[n, numbers]. ids: i4[n, categories]."""
+        kernel.count_numbers(dense, self._counts[: self._numbers], self._touched[: self._numbers])
+        kernel.count_ids(ids, self._counts[self._numbers :], self._touched[self._numbers :])
+
+    def drain(self) -> list[Sketch]:
+        """Return one sketch a column, and count from 0 again."""
+        sketches = []
+        for counts, touched in zip(self._counts, self._touched, strict=True):
+            made = kernel.drain(counts, touched, self._buckets, self._found)
+            sketches.append(Sketch(self._buckets[:made].copy(), self._found[:made].copy()))
+        return sketches
+
+    def fill(self, sketches: Sequence[Sketch]) -> None:
+        """Stand where `drain` found the counts."""
+        for column, sketch in enumerate(sketches):
+            self._counts[column, sketch.buckets] = sketch.counts
+            self._touched[column, sketch.buckets // kernel.BLOCK] = 1
 
 
 def bucket_value(bucket: int) -> float:

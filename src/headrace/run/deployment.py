@@ -110,12 +110,12 @@ class Deployment:
             "join": lambda: [self._placed("join", self._join(), "predictions")],
             "learn": lambda: [self._placed("learn", self._learn(), "examples")],
             "watch": lambda: [
-                self._placed(f"watch.{topic}", self._watch(topic), topic, waited_for=False) for topic in WATCHED
+                self._placed(f"watch.{topic}", self._watch(topic), topic, patience=1) for topic in WATCHED
             ],
-            "judge": lambda: [self._placed("judge", self._judge(), "sketches", waited_for=False)],
-            "respond": lambda: [self._placed("respond", self._respond(), "control", waited_for=False)],
-            "act": lambda: [self._placed("act", self._act(outlets()), "predictions", waited_for=False)],
-            "command": lambda: [self._placed("command", self._command(), _INBOX, waited_for=False)],
+            "judge": lambda: [self._placed("judge", self._judge(), "sketches", patience=1)],
+            "respond": lambda: [self._placed("respond", self._respond(), "control", patience=2)],
+            "act": lambda: [self._placed("act", self._act(outlets()), "predictions", patience=2)],
+            "command": lambda: [self._placed("command", self._command(), _INBOX, patience=1)],
         }
         return [placed for name in STAGES if name in stages for placed in makers[name]()]
 
@@ -132,12 +132,12 @@ class Deployment:
         return Placed(task=IngestTask("ingest", ingest, writer, self._snapshots("ingest")), readers=("featurize",))
 
     def _placed(
-        self, name: str, stage: Stage, source: str, readers: tuple[str, ...] = (), *, waited_for: bool = True
+        self, name: str, stage: Stage, source: str, readers: tuple[str, ...] = (), *, patience: int = 0
     ) -> Placed:
         outputs = {topic: self.topic(topic) for topic in _OUTPUTS[name.split(".", maxsplit=1)[0]]}
         writers = {topic: Writer(opened, name) for topic, opened in outputs.items()}
         task: Task = StageTask(name, stage, Reader(self.topic(source)), writers, self._snapshots(name))
-        return Placed(task=task, waited_for=waited_for, readers=readers)
+        return Placed(task=task, patience=patience, readers=readers)
 
     def _snapshots(self, name: str) -> Snapshots | None:
         if self.folder is None:

@@ -1,9 +1,9 @@
 """A worker is a process that gives turns to any set of tasks over one log. It decides when, never what.
 
-Turns go down the pipeline. Tasks that nobody waits for (`act`, `respond`) and tasks that only promise (`watch`,
-`judge`) get theirs when the others stand still, so that they work on large batches. A task that feeds a reader of
-this worker pauses while that reader is far behind: back-pressure by turns, which never closes the loop
-learn -> predict.
+Turns go down the pipeline: first the tasks that answer and learn; those that promise (`watch`, `judge`) when the
+first stand still; those that nobody waits for (`act`, `respond`) when all others do, or when much has gathered for
+them. So each works on batches as large as may be. A task that feeds a reader of this worker pauses while that reader
+is far behind: back-pressure by turns, which never closes the loop learn -> predict.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,15 +18,19 @@ __all__ = ["Placed", "Worker"]
 
 _IDLE_US: Final = 500
 _AHEAD_FRAMES: Final = 12
+_GATHERED_FRAMES: Final = 64
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """A task and its place: whether others wait for it, and the tasks that read what it writes."""
+    """A task, how soon it gets its turn, and the tasks that read what it writes.
+
+    `patience` 0 is a turn a round, 1 a turn when no task of patience 0 moved, 2 a turn when none at all moved.
+    """
 
     task: Task
-    waited_for: bool = True
+    patience: int = 0
     readers: tuple[str, ...] = ()
 
 
@@ -51,6 +55,7 @@ class Worker:
     ) -> None:
         self._log = log
         self._placed = tuple(placed)
+        self._by_patience = [[place for place in placed if place.patience == patience] for patience in range(3)]
         self._tasks: Mapping[str, Task] = {place.task.name: place.task for place in placed}
         self._clock = clock
         self._budget = budget
@@ -79,15 +84,16 @@ class Worker:
         self.save()
 
     def round(self) -> bool:
-        """Give one turn to each task that others wait for; to the rest only if none of those moved."""
+        """Give turns to the tasks whose time it is, and commit what they wrote; return whether anything moved."""
         moved = False
-        for place in self._placed:
-            if place.waited_for and not self._far_ahead(place):
-                moved |= place.task.turn(self._budget)
-        if not moved:
-            for place in self._placed:
-                if not place.waited_for:
-                    moved |= place.task.turn(self._budget)
+        for places in self._by_patience:
+            if not moved:
+                for place in places:
+                    if not self._far_ahead(place):
+                        moved |= place.task.turn(self._budget)
+        for place in self._by_patience[-1]:
+            if moved and place.task.backlog > _GATHERED_FRAMES:
+                place.task.turn(self._budget)
         self._log.commit()
         if self._after_round is not None:
             self._after_round()

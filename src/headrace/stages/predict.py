@@ -19,7 +19,7 @@ from headrace.models.contract import Block, Columns, Learner, Recipe
 from headrace.stages.contract import Outputs, Stage
 from headrace.store.control import ControlView, Version
 from headrace.store.snapshots import Arrays, Meta, unpacked
-from headrace.topics.schemas import prediction_streams
+from headrace.topics.schemas import no_rows, prediction_streams
 
 __all__ = ["Predict"]
 
@@ -79,7 +79,7 @@ class Predict(Stage):
         if progress.num_rows and progress["until"][-1].as_py() >= ENDED_US:
             self.ended = True
         rows = part.rows_of(_REQUEST)
-        payload = self._answers(part, rows) if len(rows) else pa.RecordBatch.from_pylist([], self._streams[0].schema)
+        payload = self._answers(part, rows) if len(rows) else no_rows(self._streams[0].schema)
         answered = Batch(
             part.offset,
             part.sub,

@@ -4,10 +4,9 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from headrace.core.records import F8, Batch, flat_block
+from headrace.core.records import F8, I8, Batch, flat_block
 from headrace.core.time import ENDED_US, UNSPOKEN_US
-from headrace.drift.sketch import Sketch
-from headrace.kernels import sketch as kernel
+from headrace.drift.sketch import Counter, Sketch
 from headrace.models.contract import Columns
 from headrace.stages.contract import Outputs, Stage
 from headrace.store.snapshots import Arrays, Meta
@@ -36,7 +35,8 @@ class Watch(Stage):
         self._next_us = UNSPOKEN_US
         names = {"features": columns.names, "predictions": ("score",), "examples": ()}[topic]
         self._names: tuple[str, ...] = names
-        self._counts = np.zeros((len(names), kernel.BUCKETS), np.int64)
+        categories = len(columns.categories) if topic == "features" else 0
+        self._counter = Counter(numbers=len(names) - categories, categories=categories)
         self._error = np.zeros(3)
 
     def process(self, batch: Batch) -> Outputs:
@@ -61,11 +61,10 @@ class Watch(Stage):
             return
         payload = batch.payloads[_FIRST].slice(start, stop - start)
         if self._topic == "features":
-            numbers = len(self._columns.dense)
-            kernel.count_numbers(flat_block(payload["dense"], np.float64), self._counts[:numbers])
-            kernel.count_ids(flat_block(payload["ids"], np.int32), self._counts[numbers:])
+            self._counter.add(flat_block(payload["dense"], np.float64), flat_block(payload["ids"], np.int32))
         elif self._topic == "predictions":
-            kernel.count_numbers(payload["score"].to_numpy().reshape(-1, 1), self._counts)
+            score = payload["score"].to_numpy().reshape(-1, 1)
+            self._counter.add(score, np.zeros((len(score), 0), np.int32))
         else:
             error: F8 = np.abs(payload["score"].to_numpy() - payload["y"].to_numpy())
             _add(self._error, len(error), float(error.mean()), float(((error - error.mean()) ** 2).sum()))
@@ -79,20 +78,11 @@ class Watch(Stage):
         def put(stream: str, columns: dict[str, Any]) -> None:
             made.append(Entry(stream, offset, sub + len(made), reached_us, columns))
 
-        for number, name in enumerate(self._names):
-            found = Sketch.from_counts(self._counts[number])
+        for name, found in zip(self._names, self._counter.drain(), strict=True):
             if found.rows:
-                put(
-                    "sketch",
-                    {
-                        "of": self._topic,
-                        "column": name,
-                        "until": reached_us,
-                        "buckets": found.buckets.tolist(),
-                        "counts": found.counts.tolist(),
-                    },
-                )
-                self._counts[number, found.buckets] = 0
+                buckets, counts = found.buckets.tolist(), found.counts.tolist()
+                columns = {"of": self._topic, "column": name, "until": reached_us, "buckets": buckets, "counts": counts}
+                put("sketch", columns)
         if self._error[0]:
             count, mean, m2 = self._error.tolist()
             put("error", {"until": reached_us, "count": int(count), "mean": mean, "m2": m2})
@@ -102,14 +92,22 @@ class Watch(Stage):
 
     def snapshot(self) -> tuple[Arrays, Meta]:
         """Return the counts so far, those that are not 0."""
-        column, bucket = np.nonzero(self._counts)
-        arrays = {"column": column, "bucket": bucket, "count": self._counts[column, bucket], "error": self._error.copy()}
+        sketches = self._counter.drain()
+        self._counter.fill(sketches)
+        arrays = {
+            "size": np.array([len(sketch.buckets) for sketch in sketches], np.int64),
+            "buckets": _joined([sketch.buckets for sketch in sketches]),
+            "counts": _joined([sketch.counts for sketch in sketches]),
+            "error": self._error.copy(),
+        }
         return arrays, {"next_us": self._next_us, "ended": self.ended}
 
     def restore(self, arrays: Arrays, meta: Meta) -> None:
         """Stand where a snapshot stood."""
-        self._counts[:] = 0
-        self._counts[arrays["column"], arrays["bucket"]] = arrays["count"]
+        self._counter.drain()
+        edges = np.cumsum(arrays["size"])[:-1]
+        parts = zip(np.split(arrays["buckets"], edges), np.split(arrays["counts"], edges), strict=True)
+        self._counter.fill([Sketch(buckets, counts) for buckets, counts in parts])
         self._error = arrays["error"].copy()
         self._next_us, self.ended = meta["next_us"], meta["ended"]
 
@@ -121,3 +119,7 @@ def _add(whole: F8, count: int, mean: float, m2: float) -> None:
     whole[2] += m2 + gap * gap * whole[0] * count / total
     whole[1] += gap * count / total
     whole[0] = total
+
+
+def _joined(parts: list[I8]) -> I8:
+    return np.concatenate([np.zeros(0, np.int64), *parts])

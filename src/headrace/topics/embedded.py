@@ -25,6 +25,7 @@ _PAGE_BYTES: Final = 32_768
 _CHECKPOINT_PAGES: Final = 1_000
 _BUSY_MS: Final = 60_000
 _RECENT_BYTES: Final = 96 * 1024 * 1024
+_UNKNOWN: Final = 2**63 - 1
 
 
 @final
@@ -56,6 +57,7 @@ class _EmbeddedTopic(Topic):
         self._log = log
         self._manifest = manifest
         self._number = number
+        self._known_end: dict[int, tuple[int, int]] = {}
 
     @property
     def manifest(self) -> Manifest:
@@ -72,28 +74,38 @@ class _EmbeddedTopic(Topic):
         self._log.execute(f"INSERT INTO {table}(frame) VALUES (?)", (raw,))
         offset = self._log.last_row() - 1
         self._log.recent.put(table, offset, frame, len(raw))
+        self._known_end[partition] = (self._log.epoch, offset + 1)
         return offset
 
     def read(self, partition: int, offset: int, limit: int) -> Sequence[tuple[int, Frame]]:
         table = self._table(partition)
-        found = []
-        query = f"SELECT place FROM {table} WHERE place >= ? ORDER BY place LIMIT ?"
-        for (place,) in list(self._log.execute(query, (offset + 1, limit))):
-            frame = self._log.recent.get(table, place - 1)
-            if frame is None:
-                ((raw,),) = self._log.execute(f"SELECT frame FROM {table} WHERE place = ?", (place,))
-                frame = decode(raw, self._manifest)
-            found.append((place - 1, frame))
-        return found
+        # Places are dense above the beginning: what this process wrote just now needs no query.
+        found: list[tuple[int, Frame]] = []
+        while len(found) < limit and (frame := self._log.recent.get(table, offset + len(found))) is not None:
+            found.append((offset + len(found), frame))
+        if found or offset >= self._end_if_known(partition):
+            return found
+        query = f"SELECT place, frame FROM {table} WHERE place > ? ORDER BY place LIMIT ?"
+        rows = list(self._log.execute(query, (offset, limit)))
+        return [(place - 1, decode(raw, self._manifest)) for place, raw in rows]
+
+    def _end_if_known(self, partition: int) -> int:
+        """Return the end, if nobody else can have written since it was seen; else more than any offset."""
+        epoch, end = self._known_end.get(partition, (-1, 0))
+        return end if epoch == self._log.epoch else _UNKNOWN
 
     def begin(self, partition: int) -> int:
         ((lowest,),) = self._log.execute(f"SELECT min(place) FROM {self._table(partition)}", ())
         return self.end(partition) if lowest is None else int(lowest) - 1
 
     def end(self, partition: int) -> int:
+        known = self._end_if_known(partition)
+        if known != _UNKNOWN:
+            return known
         ((highest,),) = self._log.execute(
             "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = ?), 0)", (self._table(partition),)
         )
+        self._known_end[partition] = (self._log.epoch, int(highest))
         return int(highest)
 
     def trim(self, partition: int, offset: int) -> None:
@@ -119,6 +131,8 @@ class EmbeddedLog(Log):
     def __init__(self, path: Path) -> None:
         self._path = path
         self.recent: Final = _Recent()
+        self.epoch = 0
+        """A number that changes when another connection has written; looked at between turns."""
         self._writing = False
         self._topics: dict[str, _EmbeddedTopic] = {}
         try:
@@ -176,6 +190,8 @@ class EmbeddedLog(Log):
         if self._writing:
             self._writing = False
             self.execute("COMMIT", ())
+        ((version,),) = self.execute("PRAGMA data_version", ())
+        self.epoch = version
 
     def sync(self) -> None:
         """Commit, and force the write-ahead log to disk."""

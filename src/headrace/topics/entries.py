@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.core.records import NO_ID, Batch, StreamSchema, strings
+from headrace.topics.schemas import no_rows
 
 __all__ = ["Entry", "batch_of", "entries_of"]
 
@@ -28,10 +29,13 @@ class Entry:
 def batch_of(entries: Sequence[Entry], streams: Sequence[StreamSchema]) -> Batch:
     """Return entries, which rise by cause, as one batch of a topic with these streams."""
     names = [stream.name for stream in streams]
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for entry in entries:
+        rows.setdefault(entry.stream, []).append(entry.columns)
     payloads = tuple(
-        pa.RecordBatch.from_pylist(
-            [entry.columns for entry in entries if entry.stream == stream.name], schema=stream.schema
-        )
+        pa.RecordBatch.from_pylist(rows[stream.name], schema=stream.schema)
+        if stream.name in rows
+        else no_rows(stream.schema)
         for stream in streams
     )
     time = np.array([entry.time_us for entry in entries], np.int64)
@@ -49,7 +53,7 @@ def batch_of(entries: Sequence[Entry], streams: Sequence[StreamSchema]) -> Batch
 
 def entries_of(batch: Batch, streams: Sequence[StreamSchema]) -> list[Entry]:
     """Return the rows of a batch one by one; for topics of few rows."""
-    columns = [payload.to_pylist() for payload in batch.payloads]
+    columns = [payload.to_pylist() if payload.num_rows else [] for payload in batch.payloads]
     places = [0] * len(streams)
     made = []
     for row, (stream, time_us) in enumerate(zip(batch.stream.tolist(), batch.event_time.tolist(), strict=True)):

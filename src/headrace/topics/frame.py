@@ -17,6 +17,7 @@ from headrace.core.errors import StateError
 from headrace.core.position import Position
 from headrace.core.records import Batch, strings
 from headrace.topics.manifest import Manifest
+from headrace.topics.schemas import no_rows
 
 __all__ = ["FRAME_BYTES_MAX", "Frame", "cut", "decode", "empty_batch", "encode", "generation_number"]
 
@@ -61,7 +62,7 @@ class Frame:
 def empty_batch(manifest: Manifest) -> Batch:
     """Return a batch of no rows with the topic's streams."""
     nothing = np.zeros(0, np.int64)
-    payloads = tuple(pa.RecordBatch.from_pylist([], schema=stream.schema) for stream in manifest.streams)
+    payloads = tuple(no_rows(stream.schema) for stream in manifest.streams)
     return Batch(
         nothing, nothing, np.zeros(0, np.uint8), nothing, nothing, np.zeros(0, np.uint8), strings([]), payloads
     )
@@ -135,7 +136,7 @@ def decode(raw: bytes, manifest: Manifest) -> Frame:
         raise StateError(where, wanted=f"(engine, incarnation, schema, generation) = {wanted}", got=got)
     body = _CODEC.decompress(packed, decompressed_size=fields[14])
     spine = None
-    payloads = [pa.RecordBatch.from_pylist([], schema=stream.schema) for stream in manifest.streams]
+    payloads = [no_rows(stream.schema) for stream in manifest.streams]
     place = 0
     while place < body.size:
         number, size = _PART.unpack_from(body, place)

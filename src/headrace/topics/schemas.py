@@ -4,6 +4,7 @@ A vector of features travels as three blocks: `dense` (numbers, NaN where a valu
 categories) and `reasons` (one code a feature, `core.reasons`). Their order is the vector's.
 """
 
+from functools import cache
 from typing import Final
 
 import pyarrow as pa
@@ -199,6 +200,7 @@ def example_streams(dense: int, ids: int) -> tuple[StreamSchema, ...]:
     return example, PROGRESS
 
 
+@cache
 def no_rows(schema: pa.Schema) -> pa.RecordBatch:
     """Return a payload without rows."""
     return pa.RecordBatch.from_pylist([], schema=schema)

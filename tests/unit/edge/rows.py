@@ -64,7 +64,10 @@ def written(folder: Path, name: str, kind: Format, rows: Sequence[Row]) -> Path:
 def lines(kind: Format, rows: Sequence[Row]) -> list[bytes]:
     """Return rows as lines of text; CSV begins with its header."""
     told = [
-        {field: instant_text(row[field]) if field in ("at", "came") and isinstance(row[field], int) else row[field] for field in row}
+        {
+            field: instant_text(row[field]) if field in ("at", "came") and isinstance(row[field], int) else row[field]
+            for field in row
+        }
         for row in rows
     ]
     if kind == "jsonl":

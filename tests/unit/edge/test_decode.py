@@ -24,7 +24,8 @@ def told(column: pa.Array, schema: EventSchema, **how: Any) -> list[Any]:
     values = decoded.columns["x"]
     values = values.cast(pa.int64()) if pa.types.is_timestamp(values.type) else values
     return [
-        value if code == 0 else REASONS[code] for value, code in zip(values.to_pylist(), decoded.reason.tolist(), strict=True)
+        value if code == 0 else REASONS[code]
+        for value, code in zip(values.to_pylist(), decoded.reason.tolist(), strict=True)
     ]
 
 
@@ -76,7 +77,11 @@ def test_a_category_is_one_of_its_choices() -> None:
 def test_text_is_read_as_numbers_only_where_everything_is_text() -> None:
     assert told(pa.array(["1.5", "x", ""]), one("number"), texts=True) == [1.5, "mistyped", "mistyped"]
     assert told(pa.array(["1.5"]), one("number")) == ["mistyped"]
-    assert told(pa.array(["7", "7.0", "9223372036854775808"]), one("integer"), texts=True) == [7, "mistyped", "mistyped"]
+    assert told(pa.array(["7", "7.0", "9223372036854775808"]), one("integer"), texts=True) == [
+        7,
+        "mistyped",
+        "mistyped",
+    ]
     assert told(pa.array(["true", "0", "yes"]), one("bool"), texts=True) == [True, False, "mistyped"]
 
 
@@ -103,13 +108,19 @@ def test_a_column_of_times_without_a_zone_is_utc_and_finer_times_are_rounded_dow
 
 
 def test_a_time_too_far_to_be_computed_with_is_out_of_range() -> None:
-    assert told(pa.array([2**62, 2**62 - 1, -(2**62)], UTC_US), one("time")) == ["out_of_range", 2**62 - 1, "out_of_range"]
+    assert told(pa.array([2**62, 2**62 - 1, -(2**62)], UTC_US), one("time")) == [
+        "out_of_range",
+        2**62 - 1,
+        "out_of_range",
+    ]
     assert told(pa.array([2**62, -(2**62)], pa.timestamp("s")), one("time")) == ["out_of_range", "out_of_range"]
 
 
 def test_the_first_field_at_fault_names_the_reason_and_the_error_says_field_wanted_got() -> None:
     fields = (FieldSchema(name="a", kind="number", le=2, unit="mph"), FieldSchema(name="b", kind="text"))
-    decoded = decode(pa.table({"a": [3.0, 1.0], "b": pa.array([None, None], pa.string())}), EventSchema(name="E", fields=fields))
+    decoded = decode(
+        pa.table({"a": [3.0, 1.0], "b": pa.array([None, None], pa.string())}), EventSchema(name="E", fields=fields)
+    )
     assert [REASONS[code] for code in decoded.reason] == ["out_of_range", "missing"]
     assert decoded.errors == {0: "a: wanted at most 2 mph, got 3.0", 1: "b: wanted text, got nothing"}
 
@@ -131,7 +142,9 @@ def test_an_unusable_row_is_null_where_it_could_not_be_read_and_keeps_the_rest()
     assert decoded.columns["at"].equals(at)
 
 
-VALUES = st.one_of(st.none(), st.sampled_from(["1", "-1", "x", "inf", "nan", "1e3", "2013-01-01T00:00:00Z", "true", ""]))
+VALUES = st.one_of(
+    st.none(), st.sampled_from(["1", "-1", "x", "inf", "nan", "1e3", "2013-01-01T00:00:00Z", "true", ""])
+)
 
 
 @given(st.lists(VALUES, max_size=12), st.sampled_from(["number", "integer", "bool", "time", "text"]))

@@ -52,7 +52,9 @@ def test_a_bad_line_of_csv_spoils_itself_alone(tmp_path: Path) -> None:
         lines = [b"x,1", *bad[:number], b"y,2", *bad[number:], b"z,3"]
         raw = read(tmp_path, "csv", b"a,b\n" + b"\n".join(lines) + b"\n")
         found = told(raw)
-        assert [(lines[broken.row], broken.raw, broken.reason) for broken in raw.broken] == [(x, x, "malformed") for x in bad]
+        assert [(lines[broken.row], broken.raw, broken.reason) for broken in raw.broken] == [
+            (x, x, "malformed") for x in bad
+        ]
         assert [found[row] for row, line in enumerate(lines) if line not in bad] == [("x", 1.0), ("y", 2.0), ("z", 3.0)]
 
 
@@ -79,7 +81,9 @@ def test_a_bad_line_of_json_spoils_itself_alone(tmp_path: Path) -> None:
 
 
 def test_a_json_value_of_another_type_is_mistyped_and_shown(tmp_path: Path) -> None:
-    raw = read(tmp_path, "jsonl", b'{"a": 7, "b": 1}\n{"a": "x", "b": "1"}\n{"a": "x", "b": true}\n{"a": "x", "b": 1}\n')
+    raw = read(
+        tmp_path, "jsonl", b'{"a": 7, "b": 1}\n{"a": "x", "b": "1"}\n{"a": "x", "b": true}\n{"a": "x", "b": 1}\n'
+    )
     assert told(raw) == {0: ("mistyped",), 1: ("mistyped",), 2: ("mistyped",), 3: ("x", 1.0)}
     errors = decode(raw.table, PAIR, wrong=raw.wrong).errors
     assert errors[1] == "b: wanted a number, got '1'"
@@ -183,7 +187,7 @@ def test_a_line_above_the_largest_size_is_too_large_and_its_beginning_is_kept(
 
 
 def test_a_file_that_is_not_there_is_nobodys_bad_record(tmp_path: Path) -> None:
-    with pytest.raises(SurroundingsError, match="file none.csv: wanted a file that can be read"):
+    with pytest.raises(SurroundingsError, match=r"file none\.csv: wanted a file that can be read"):
         read_file(tmp_path / "none.csv", "csv", PAIR)
 
 

@@ -7,12 +7,13 @@ from typing import Final, Literal, final
 import numpy as np
 
 from headrace.core.errors import ConfigError
+from headrace.core.records import I8
 from headrace.core.time import DAY_US, Duration, duration_us
-from headrace.drift.sketch import Sketch
 
-__all__ = ["PSI", "psi", "psi_threshold"]
+__all__ = ["GROUPS", "PSI", "psi", "psi_threshold"]
 
-_GROUPS: Final = 10
+GROUPS: Final = 10
+"""Tenths of the reference."""
 _HALF: Final = 0.5
 
 
@@ -53,20 +54,17 @@ class PSI:
                 raise ConfigError(f"PSI {name}", wanted="1d or more", got=getattr(self, name))
 
 
-def psi(reference: Sketch, current: Sketch) -> tuple[float, int]:
-    """Return the index of two sketches, and the number of groups that it was computed over.
+def psi(was: I8, now: I8) -> float:
+    """Return the index of two groupings. was, now: i8[g], how many values lie in each group.
 
-    Groups are tenths of the reference; half a row is added to each, so that an empty one is no infinity.
+    Half a row is added to each group, so that an empty one is no infinity.
 
-    >>> same = Sketch.of(np.arange(1.0, 1_000.0))
-    >>> psi(same, same)[0]
+    >>> psi(np.array([10, 20]), np.array([10, 20]))
     0.0
     """
-    edges = reference.edges(_GROUPS)
-    groups = len(edges) + 1
-    was = (reference.shares(edges) * reference.rows + _HALF) / (reference.rows + _HALF * groups)
-    now = (current.shares(edges) * current.rows + _HALF) / (current.rows + _HALF * groups)
-    return float(np.sum((now - was) * np.log(now / was))), groups
+    before = (was + _HALF) / (was.sum() + _HALF * len(was))
+    after = (now + _HALF) / (now.sum() + _HALF * len(now))
+    return float(np.sum((after - before) * np.log(after / before)))
 
 
 def psi_threshold(groups: int, reference_rows: int, current_rows: int, false_alarm: float) -> float:

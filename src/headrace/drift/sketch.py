@@ -51,12 +51,11 @@ class Sketch:
         counts = np.bincount(place, weights=np.concatenate([sketch.counts for sketch in sketches]))
         return cls(buckets, counts.astype(np.int64))  # Exact: counts stay far below 2**53.
 
-    def shares(self, edges: I8) -> F8:
-        """Return the share of the values in each of len(edges) + 1 groups of buckets, cut below each edge."""
+    def grouped(self, edges: I8) -> I8:
+        """Return how many values lie in each of len(edges) + 1 groups of buckets, cut below each edge."""
         groups = np.searchsorted(edges, self.buckets, side="right")
-        found = np.bincount(groups, weights=self.counts, minlength=len(edges) + 1)
-        shares: F8 = found / max(self.rows, 1)
-        return shares
+        # Exact: counts stay far below 2**53.
+        return np.bincount(groups, weights=self.counts, minlength=len(edges) + 1).astype(np.int64)
 
     def edges(self, groups: int) -> I8:
         """Return the buckets at which about `groups` groups of equal size begin; fewer where values repeat."""

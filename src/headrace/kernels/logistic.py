@@ -1,129 +1,137 @@
-"""Logistic regression, one row after another: predict, then learn, in one pass.
+"""Logistic regression over scaled numbers, their bins and categories: one kernel scores a row, then learns from it.
 
-Each number is scaled by the mean and deviation of the rows learnt so far and enters twice: as itself, and as one of
-`BINS` bins of half a deviation, so that a curve may be learnt. Every weight has a rate of its own (AdaGrad: Duchi,
-Hazan, Singer, JMLR 12, 2011). No libm: the same rows give the same bits on every machine.
+A row becomes tokens, each a place in one flat array of weights with the value it has in this row:
+
+    place 0                     the bias, always 1
+    1 + j                       number j, scaled and clipped; absent where the number is missing
+    1 + d + j * BINS + b        1 if number j lies in bin b (BINS - 1: missing)
+    starts[c] + id              1 for the id of category c
 """
+
+import math
+from typing import Final
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from headrace.kernels.elementary import logistic
+
 F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
 I4 = NDArray[np.int32]
 
-BINS = 34
-"""33 bins of z from -8 to 8 in steps of one half, and one for a missing value."""
-_MISSING = 33
-_REACH = 8.0
-_LOG2_E = 1.4426950408889634
-_LN2_HIGH = 0.6931471803691238
-_LN2_LOW = 1.9082149292705877e-10
-_FIRST = 1e-8
+# Rows of the scaler.
+COUNT: Final = 0
+MEAN: Final = 1
+SQUARES: Final = 2
+MOMENTS: Final = 3
 
-# rows of `scaler`
-COUNT = 0
-MEAN = 1
-M2 = 2
-
-
-@njit(cache=True, nogil=True)
-def exponential(x: float) -> float:
-    """Return e**x within 2 ulp for |x| <= 700, by plain multiply and add."""
-    turns = np.int64(np.floor(x * _LOG2_E + 0.5))
-    rest = (x - turns * _LN2_HIGH) - turns * _LN2_LOW
-    total = 1.0
-    for term in range(14, 0, -1):
-        total = 1.0 + total * rest / term
-    return total * np.int64((turns + 1023) << 52).view(np.float64)
+HALF_BINS: Final = 16
+BINS: Final = 2 * HALF_BINS + 2
+MISSING: Final = BINS - 1
+BINS_PER_DEVIATION: Final = 2.0
+# A number further out than this counts as missing: its square would leave float64.
+FARTHEST: Final = 1e100
+FARTHEST_LOGIT: Final = 35.0
 
 
 @njit(cache=True, nogil=True)
-def probability(logit: float) -> float:
-    """Return 1 / (1 + e**-logit), with the logit held to +-36."""
-    return 1.0 / (1.0 + exponential(-min(max(logit, -36.0), 36.0)))
+def _scale(scaler: F8, column: int) -> float:
+    """Return one over the standard deviation of a column; 0 while all its values were equal."""
+    if scaler[SQUARES, column] <= 0.0:
+        return 0.0
+    return math.sqrt(scaler[COUNT, column] / scaler[SQUARES, column])
 
 
 @njit(cache=True, nogil=True)
-def _coordinates(dense: F8, ids: I4, row: int, scaler: F8, starts: I8, clip: float, place: I8, value: F8) -> int:
-    """Fill the coordinates of one row that are not 0; return how many there are.
+def _absorb(dense: F8, row: int, scaler: F8, scales: F8) -> None:
+    """Let the scaler see one row (Welford's running mean and sum of squared deviations)."""
+    for j in range(dense.shape[1]):
+        x = dense[row, j]
+        if abs(x) <= FARTHEST:
+            scaler[COUNT, j] += 1.0
+            off = x - scaler[MEAN, j]
+            scaler[MEAN, j] += off / scaler[COUNT, j]
+            scaler[SQUARES, j] += off * (x - scaler[MEAN, j])
+            scales[j] = _scale(scaler, j)
 
-    starts: i8[1 + c], where the bins and each category's weights begin. place: i8[any]. value: f8[any].
-    """
-    numbers = dense.shape[1]
-    share = 1.0 / np.sqrt(1.0 + numbers + ids.shape[1])
-    place[0] = 0
-    value[0] = 1.0
+
+@njit(cache=True, nogil=True)
+def _tokens(
+    dense: F8,
+    ids: I4,
+    row: int,
+    starts: I8,
+    scaler: F8,
+    scales: F8,
+    clip: float,
+    bin_value: float,
+    category_value: float,
+    places: I8,
+    values: F8,
+) -> int:
+    """Write the tokens of one row; return how many there are."""
+    columns = dense.shape[1]
+    places[0] = 0
+    values[0] = 1.0
     made = 1
-    for column in range(numbers):
-        x = dense[row, column]
-        token = _MISSING
-        if not np.isnan(x):
-            z = 0.0
-            if scaler[COUNT, column] > 1.0 and scaler[M2, column] > 0.0:
-                z = (x - scaler[MEAN, column]) / np.sqrt(scaler[M2, column] / scaler[COUNT, column])
-            held = min(max(z, -_REACH), _REACH)
-            token = np.int64(np.floor(held * 2.0 + 0.5)) + 16
-            place[made] = 1 + column
-            value[made] = min(max(z, -clip), clip) * share
+    for j in range(columns):
+        x = dense[row, j]
+        bucket = MISSING
+        if abs(x) <= FARTHEST:
+            z = (x - scaler[MEAN, j]) * scales[j]
+            bucket = int(math.floor(min(max(z, -8.0), 8.0) * BINS_PER_DEVIATION + 0.5)) + HALF_BINS
+            places[made] = 1 + j
+            values[made] = min(max(z, -clip), clip)
             made += 1
-        place[made] = starts[0] + column * BINS + token
-        value[made] = share
-        made += 1
-    for column in range(ids.shape[1]):
-        place[made] = starts[1 + column] + ids[row, column]
-        value[made] = share
+        if bin_value > 0.0:
+            places[made] = 1 + columns + j * BINS + bucket
+            values[made] = bin_value
+            made += 1
+    for c in range(ids.shape[1]):
+        places[made] = starts[c] + ids[row, c]
+        values[made] = category_value
         made += 1
     return made
 
 
 @njit(cache=True, nogil=True)
+def _score(made: int, places: I8, values: F8, weights: F8) -> float:
+    logit = 0.0
+    for token in range(made):
+        logit += weights[places[token]] * values[token]
+    return logistic(min(max(logit, -FARTHEST_LOGIT), FARTHEST_LOGIT))
+
+
+@njit(cache=True, nogil=True)
 def predict(
-    dense: F8, ids: I4, scaler: F8, weights: F8, starts: I8, clip: float, place: I8, value: F8, scores: F8
+    dense: F8, ids: I4, starts: I8, scaler: F8, weights: F8, clip: float, bin_value: float, category_value: float,
+    scales: F8, places: I8, values: F8, scores: F8,
 ) -> None:
-    """Score n rows. dense: f8[n, d]. ids: i4[n, c]. scaler: f8[3, d]. weights: f8[m]. scores: f8[n]."""
+    for j in range(dense.shape[1]):
+        scales[j] = _scale(scaler, j)
     for row in range(dense.shape[0]):
-        made = _coordinates(dense, ids, row, scaler, starts, clip, place, value)
-        logit = 0.0
-        for j in range(made):
-            logit += weights[place[j]] * value[j]
-        scores[row] = probability(logit)
+        made = _tokens(dense, ids, row, starts, scaler, scales, clip, bin_value, category_value, places, values)
+        scores[row] = _score(made, places, values, weights)
 
 
 @njit(cache=True, nogil=True)
 def learn(
-    dense: F8,
-    ids: I4,
-    y: F8,
-    w: F8,
-    scaler: F8,
-    weights: F8,
-    sums: F8,
-    starts: I8,
-    clip: float,
-    rate: float,
-    place: I8,
-    value: F8,
-    scores: F8,
+    dense: F8, ids: I4, y: F8, weight: F8, starts: I8, scaler: F8, weights: F8, sums: F8, rate: float, clip: float,
+    bin_value: float, category_value: float, scales: F8, places: I8, values: F8, scores: F8,
 ) -> None:
-    """Score each row, then learn from it. sums: f8[m], squared gradients so far. y, w: f8[n], labels and weights."""
+    for j in range(dense.shape[1]):
+        scales[j] = _scale(scaler, j)
     for row in range(dense.shape[0]):
-        made = _coordinates(dense, ids, row, scaler, starts, clip, place, value)
-        logit = 0.0
-        for j in range(made):
-            logit += weights[place[j]] * value[j]
-        scores[row] = probability(logit)
-        slope = (scores[row] - y[row]) * w[row]
-        for j in range(made):
-            gradient = slope * value[j]
-            at = place[j]
-            sums[at] += gradient * gradient
-            weights[at] -= rate * gradient / np.sqrt(sums[at] + _FIRST)
-        for column in range(dense.shape[1]):
-            x = dense[row, column]
-            if not np.isnan(x):
-                scaler[COUNT, column] += 1.0
-                gap = x - scaler[MEAN, column]
-                scaler[MEAN, column] += gap / scaler[COUNT, column]
-                scaler[M2, column] += gap * (x - scaler[MEAN, column])
+        made = _tokens(dense, ids, row, starts, scaler, scales, clip, bin_value, category_value, places, values)
+        score = _score(made, places, values, weights)
+        scores[row] = score
+        if weight[row] > 0.0:
+            slope = (score - y[row]) * weight[row]
+            for token in range(made):
+                place = places[token]
+                gradient = slope * values[token]
+                sums[place] += gradient * gradient
+                weights[place] -= rate * gradient / math.sqrt(sums[place])
+            _absorb(dense, row, scaler, scales)

@@ -232,7 +232,7 @@ class Deployment:
             "features": derived("features", feature_streams(dense, ids), "featurize", digested=True),
             "predictions": derived("predictions", prediction_streams(dense, ids), "predict", digested=False),
             "examples": derived("examples", example_streams(dense, ids), "join", digested=True),
-            "sketches": derived("sketches", SKETCHES, *watches, digested=True),
+            "sketches": derived("sketches", SKETCHES, *watches, digested=False),
             "control": derived("control", CONTROL, "learn", "judge", "respond", "command", digested=False),
             _INBOX: derived(_INBOX, INBOX, "door", digested=False),
         }

@@ -66,7 +66,7 @@ class StageTask(Task):
         self._snapshots = snapshots
         self._pending: Batch | None = None
         self._done = START
-        self._cut = reader.snapshot()
+        self._cut = reader.cut()
         self.rows = 0
 
     @property
@@ -130,7 +130,7 @@ class StageTask(Task):
         state = {
             "stage": meta,
             "done": list(self._done),
-            "cut": self._cut if self._pending is not None else self.reader.snapshot(),
+            "cut": self.reader.snapshot(self._cut if self._pending is not None else None),
             "writers": {topic: writer.snapshot() for topic, writer in self._writers.items()},
             "rows": self.rows,
         }
@@ -138,7 +138,7 @@ class StageTask(Task):
 
     def _fill(self, budget: int) -> bool:
         """Read some frames; return whether the reader moved."""
-        self._cut = self.reader.snapshot()
+        self._cut = self.reader.cut()
         before = self.reader.offset
         batches: list[Batch] = []
         rows = 0

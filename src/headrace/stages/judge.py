@@ -9,10 +9,10 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from headrace.core.records import Batch
+from headrace.core.records import I8, Batch
 from headrace.core.time import ENDED_US, UNSPOKEN_US, duration_us, instant_text
 from headrace.drift.adwin import ADWIN, AdaptiveWindow
-from headrace.drift.psi import PSI, psi, psi_threshold
+from headrace.drift.psi import GROUPS, PSI, psi, psi_threshold
 from headrace.drift.sketch import Sketch
 from headrace.models.contract import Columns
 from headrace.stages.contract import Outputs, Stage
@@ -27,7 +27,7 @@ _TOPIC_OF: Final = {"features": "features", "score": "predictions"}
 
 @final
 class _Watched:
-    """One column under one PSI: its reference, the sketches of the last days, and whether it is out of bounds."""
+    """One column under one PSI: its reference, the last days in the reference's groups, whether it is out of bounds."""
 
     def __init__(self, detector: PSI, column: str) -> None:
         self.detector = detector
@@ -36,7 +36,10 @@ class _Watched:
         self.over_us = duration_us("PSI over", detector.over)
         self.first_us = UNSPOKEN_US
         self.reference = Sketch.empty()
-        self.recent: list[tuple[int, Sketch]] = []
+        self.edges = np.zeros(0, np.int64)
+        self.was = np.zeros(0, np.int64)
+        self.days: list[int] = []
+        self.recent: list[I8] = []
         self.out = False
 
     def add(self, until_us: int, found: Sketch, every_us: int) -> tuple[float, float] | None:
@@ -45,15 +48,18 @@ class _Watched:
             self.first_us = until_us - every_us
         if until_us <= self.first_us + self.reference_us:
             self.reference = Sketch.merged([self.reference, found])
+            self.edges = self.reference.edges(GROUPS)
+            self.was = self.reference.grouped(self.edges)
             return None
-        self.recent = [(day, sketch) for day, sketch in self.recent if day > until_us - self.over_us]
-        self.recent.append((until_us, found))
+        while self.days and self.days[0] <= until_us - self.over_us:
+            del self.days[0], self.recent[0]
+        self.days.append(until_us)
+        self.recent.append(found.grouped(self.edges))
         if until_us < self.first_us + self.reference_us + self.over_us:
             return None
-        current = Sketch.merged([sketch for _, sketch in self.recent])
-        value, groups = psi(self.reference, current)
-        bound = psi_threshold(groups, self.reference.rows, current.rows, self.detector.false_alarm)
-        return value, max(self.detector.threshold, bound)
+        now = np.sum(self.recent, axis=0)
+        bound = psi_threshold(len(now), int(self.was.sum()), int(now.sum()), self.detector.false_alarm)
+        return psi(self.was, now), max(self.detector.threshold, bound)
 
 
 @final
@@ -155,13 +161,9 @@ class Judge(Stage):
         arrays: Arrays = {}
         columns = []
         for number, watched in enumerate(self._psi):
-            days = [watched.reference, *(sketch for _, sketch in watched.recent)]
-            arrays[f"{number}.size"] = np.array([len(sketch.buckets) for sketch in days], np.int64)
-            arrays[f"{number}.buckets"] = np.concatenate([sketch.buckets for sketch in days])
-            arrays[f"{number}.counts"] = np.concatenate([sketch.counts for sketch in days])
-            columns.append(
-                {"first_us": watched.first_us, "out": watched.out, "days": [day for day, _ in watched.recent]}
-            )
+            arrays[f"{number}.buckets"], arrays[f"{number}.counts"] = watched.reference.buckets, watched.reference.counts
+            arrays[f"{number}.recent"] = np.array(watched.recent, np.int64).reshape(-1, len(watched.edges) + 1)
+            columns.append({"first_us": watched.first_us, "out": watched.out, "days": watched.days})
         for number, window in enumerate(self._adwin):
             arrays |= {f"adwin{number}.{name}": array for name, array in window.snapshot().items()}
         waiting = [
@@ -173,13 +175,11 @@ class Judge(Stage):
     def restore(self, arrays: Arrays, meta: Meta) -> None:
         """Stand where a snapshot stood."""
         for number, (watched, kept) in enumerate(zip(self._psi, meta["columns"], strict=True)):
-            edges = np.concatenate([[0], np.cumsum(arrays[f"{number}.size"])])
-            days = [
-                Sketch(arrays[f"{number}.buckets"][start:stop].copy(), arrays[f"{number}.counts"][start:stop].copy())
-                for start, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)
-            ]
-            watched.reference, watched.recent = days[0], list(zip(kept["days"], days[1:], strict=True))
-            watched.first_us, watched.out = kept["first_us"], kept["out"]
+            watched.reference = Sketch(arrays[f"{number}.buckets"].copy(), arrays[f"{number}.counts"].copy())
+            watched.edges = watched.reference.edges(GROUPS)
+            watched.was = watched.reference.grouped(watched.edges)
+            watched.recent = list(arrays[f"{number}.recent"].copy())
+            watched.first_us, watched.out, watched.days = kept["first_us"], kept["out"], list(kept["days"])
         for number, window in enumerate(self._adwin):
             window.restore({name: arrays[f"adwin{number}.{name}"] for name in ("buckets", "sizes")})
         self._days = {

@@ -10,11 +10,11 @@ from typing import Final, final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from headrace.core.position import K_BITS
-from headrace.core.records import F8, I8, Batch, Kind, StreamSchema, block, flat_block
+from headrace.core.records import F8, I8, Batch, block, flat_block
 from headrace.core.settings import Serve
-from headrace.core.time import ENDED_US, duration_us
+from headrace.core.time import ENDED_US
 from headrace.models.contract import Block, Columns, Learner, Recipe
 from headrace.stages.contract import Outputs, Stage
 from headrace.store.control import ControlView, Version
@@ -57,7 +57,7 @@ class Predict(Stage):
         self._control = control
         self._output = output
         self._now_us = now_us
-        self._deadline_us = duration_us("serve deadline", serve.deadline)
+        self._deadline_us = serve.deadline_us
         self._constant = serve.constant
         self._streams = prediction_streams(len(columns.dense), len(columns.categories))
         self._warm: OrderedDict[str, Learner] = OrderedDict()
@@ -101,8 +101,8 @@ class Predict(Stage):
         score = np.empty(count)
         version = np.full(count, -1, np.int32)
         drift = np.zeros(count)
-        fallback = np.full(count, None, dtype=object)
-        drift_of = np.full(count, None, dtype=object)
+        fallback: list[pa.Array] = []
+        drift_of: list[pa.Array] = []
         start = 0
         while start < count:
             at_us = int(arrival[start]) if self._now_us is None else ENDED_US - 1
@@ -113,28 +113,30 @@ class Predict(Stage):
             stop = max(stop, start + 1)
             here = slice(start, stop)
             score[here], reason = self._scores(champion, Block(dense[here], ids[here]))
-            fallback[here] = reason
+            fallback.append(_repeated(reason, stop - start))
+            drift_of.append(_repeated(in_force.drift_of if in_force is not None else None, stop - start))
             if champion is not None:
                 version[here] = champion.number
             if in_force is not None:
                 drift[here] = in_force.drift
-                drift_of[here] = in_force.drift_of
             start = stop
+        reasons: pa.Array = fallback[0] if len(fallback) == 1 else pa.concat_arrays(fallback)
         if self._now_us is not None:
             late = self._now_us() - arrival > self._deadline_us
-            score[late] = self._constant
-            fallback[late] = DEADLINE
-        self.fallbacks += int(np.count_nonzero(fallback != None))  # noqa: E711 - elementwise over objects
+            if late.any():
+                score[late] = self._constant
+                reasons = pc.if_else(pa.array(late), pa.scalar(DEADLINE), reasons)
+        self.fallbacks += count - reasons.null_count
         return pa.RecordBatch.from_arrays(
             [
                 block(dense, dense.shape[1]),
                 block(ids, ids.shape[1]),
                 pa.array(score),
                 pa.array(version),
-                pa.array(fallback, pa.string()),
+                reasons,
                 pa.array(np.full(count, self._control.offset)),
                 pa.array(drift),
-                pa.array(drift_of, pa.string()),
+                drift_of[0] if len(drift_of) == 1 else pa.concat_arrays(drift_of),
             ],
             schema=self._streams[0].schema,
         )
@@ -167,3 +169,10 @@ class Predict(Stage):
         """Take the counters back; [control] is read again from its beginning."""
         self.ended = meta["ended"]
         self.fallbacks = meta["fallbacks"]
+
+
+def _repeated(text: str | None, count: int) -> pa.Array:
+    """Return one text, or null, `count` times."""
+    if text is None:
+        return pa.nulls(count, pa.string())
+    return pa.repeat(pa.scalar(text, pa.string()), count)

@@ -181,4 +181,4 @@ def cut(batch: Batch) -> Iterator[Batch]:
 
 def _size_bytes(batch: Batch) -> int:
     fixed = len(batch) * 34
-    return fixed + int(batch.id.nbytes) + sum(int(payload.nbytes) for payload in batch.payloads)
+    return fixed + int(batch.id.nbytes) + sum(int(part.nbytes) for part in batch.payloads if part.num_rows)

@@ -17,7 +17,7 @@ from headrace.topics.contract import Topic
 from headrace.topics.digest import running_digest
 from headrace.topics.frame import Frame
 
-__all__ = ["Reader", "Taken"]
+__all__ = ["Cut", "Reader", "Taken"]
 
 
 @final
@@ -32,6 +32,16 @@ class Taken:
     producer: int
     causes: Batch
     batch: Batch
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A place where reading may begin: an offset, and how far each producer was taken there."""
+
+    offset: int
+    through: dict[int, Position]
+    digests: dict[int, int]
 
 
 @final
@@ -77,14 +87,29 @@ class Reader:
         own = np.arange(first, len(frame.batch), dtype=np.int64) << K_BITS
         return Taken(offset, frame.producer, fresh, fresh.placed(np.full(len(fresh), offset, np.int64), own))
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return the cut at which the reader stands, as JSON can hold it."""
+    def pass_own(self, offset: int, frame: Frame) -> None:
+        """Stand behind a frame that the caller itself has just appended, if nobody else's lies before it.
+
+        Otherwise the next `read` takes it in its turn.
+        """
+        if offset == self.offset and frame.after == self.through.get(frame.producer, START):
+            self.offset = offset + 1
+            self.through[frame.producer] = frame.through
+            self.digests[frame.producer] = frame.digest_after
+
+    def cut(self) -> Cut:
+        """Return where the reader stands."""
+        return Cut(self.offset, dict(self.through), dict(self.digests))
+
+    def snapshot(self, cut: Cut | None = None) -> dict[str, Any]:
+        """Return a cut, else the one at which the reader stands, as JSON can hold it."""
+        cut = cut or self.cut()
         names = self.topic.manifest.producers
         return {
-            "offset": self.offset,
+            "offset": cut.offset,
             "incarnation": self.topic.manifest.incarnation,
-            "through": {names[number]: list(position) for number, position in sorted(self.through.items())},
-            "digests": {names[number]: digest for number, digest in sorted(self.digests.items())},
+            "through": {names[number]: list(position) for number, position in sorted(cut.through.items())},
+            "digests": {names[number]: digest for number, digest in sorted(cut.digests.items())},
         }
 
     def restore(self, cut: dict[str, Any]) -> None:

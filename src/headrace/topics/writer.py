@@ -69,7 +69,7 @@ class Writer:
             after = running_digest(self._digest, piece) if self._topic.manifest.digested else 0
             if end > self._taken:
                 frame = Frame(self._number, self._through, end, piece, self._digest, after)
-                self._topic.append(self._partition, frame)
+                self._tail.pass_own(self._topic.append(self._partition, frame), frame)
             self._through, self._digest = end, after
 
     def snapshot(self) -> dict[str, Any]:

@@ -80,6 +80,11 @@ def test_a_bad_line_of_json_spoils_itself_alone(tmp_path: Path) -> None:
     assert [found[row] for row, line in enumerate(lines) if line not in bad] == [("x", 1.0), (None, 2.5), (None, None)]
 
 
+def test_objects_over_two_lines_and_lines_of_two_objects_do_not_make_up_for_each_other(tmp_path: Path) -> None:
+    raw = read(tmp_path, "jsonl", b'{"b": 1}{"b": 2}\n{"b":\n3}\n')
+    assert told(raw) == dict.fromkeys(range(3), ("malformed",))
+
+
 def test_a_json_value_of_another_type_is_mistyped_and_shown(tmp_path: Path) -> None:
     raw = read(
         tmp_path, "jsonl", b'{"a": 7, "b": 1}\n{"a": "x", "b": "1"}\n{"a": "x", "b": true}\n{"a": "x", "b": 1}\n'

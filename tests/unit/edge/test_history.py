@@ -199,6 +199,14 @@ def test_a_record_without_a_readable_arrival_arrives_with_the_one_before_it(tmp_
     assert lonely.offset[1:].tolist() == batch.offset.tolist()
 
 
+def test_a_rejected_record_does_not_arrive_by_its_event_time(tmp_path: Path) -> None:
+    late_row = {**ping("late", 1, came=9), "came": "soon"}
+    file = written(tmp_path, "pings", "jsonl", [ping("a", 5, came=7), late_row, ping("b", 6, came=8)])
+    batch = whole(history((settings(), files("jsonl", file))))
+    assert names(batch) == ["a", "rejected:mistyped", "b", "tick:pings"]
+    assert (batch.offset // SECOND).tolist() == [7, 7, 8, 8]
+
+
 def test_a_null_event_time_is_missing_even_where_the_field_may_be_null(tmp_path: Path) -> None:
     file = written(tmp_path, "pings", "jsonl", [ping("a", 1, came=1), ping("b", 2)])
     counts = ledger_of(history((settings(time="came", arrived=None), files("jsonl", file))))

@@ -54,7 +54,8 @@ def test_pacing_changes_nothing_but_the_stamp(tmp_path: Path, rate: float) -> No
 def test_after_a_restore_the_rest_is_due_from_there_on(tmp_path: Path) -> None:
     paced = PacedHistory(history(tmp_path), rate=1.0, now_us=lambda: 50)
     assert len(paced.next(9) or ()) == 1
-    fresh = PacedHistory(history(tmp_path), rate=1.0, now_us=at([7 * SECOND, 8 * SECOND]))
+    fresh = PacedHistory(history(tmp_path), rate=1.0, now_us=at([3 * SECOND, 7 * SECOND, 8 * SECOND]))
+    assert len(fresh.next(9) or ()) == 1
     fresh.restore(*paced.snapshot())
     first, second = fresh.next(9), fresh.next(9)
     assert first is not None

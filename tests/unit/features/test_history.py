@@ -191,20 +191,62 @@ def test_an_event_never_counts_in_its_own_feature_unless_asked_for() -> None:
 
 
 def test_a_late_row_counts_for_the_reads_that_come_after_it_and_ties_stay_in_log_order() -> None:
-    #  log      insert 10   read 30   insert 5 (late)   read 30   insert 10   read 30
+    #  log      insert 10, 20   read 15   insert 5 (late)   read 15   insert 10 (late, tied)   read 15
     rows = [
         Row(0, 10, True, False, LONG_AGO, (1.0, 0.0)),
-        Row(0, 30, False, True, LONG_AGO, (0.0, 0.0)),
+        Row(0, 20, True, False, LONG_AGO, (9.0, 0.0)),
+        Row(0, 15, False, True, LONG_AGO, (0.0, 0.0)),
         Row(0, 5, True, False, LONG_AGO, (2.0, 0.0)),
-        Row(0, 30, False, True, LONG_AGO, (0.0, 0.0)),
+        Row(0, 15, False, True, LONG_AGO, (0.0, 0.0)),
         Row(0, 10, True, False, LONG_AGO, (4.0, 0.0)),
-        Row(0, 30, False, True, LONG_AGO, (0.0, 0.0)),
+        Row(0, 15, False, True, LONG_AGO, (0.0, 0.0)),
     ]
-    _, (out, _) = run_in_cuts(rows, 6)
+    _, (out, _) = run_in_cuts(rows, 7)
     by_name = {(read.operation, read.window): number for number, read in enumerate(READS) if read.column <= 0}
     assert out[:, by_name["sum", 1]].tolist() == [1.0, 3.0, 7.0]
     assert out[:, by_name["last", 1]].tolist() == [1.0, 1.0, 4.0]
-    assert out[:, by_name["seconds_since", 1]].tolist() == [20e-6, 20e-6, 20e-6]
+    assert out[:, by_name["seconds_since", 1]].tolist() == [5e-6, 5e-6, 5e-6]
+
+
+def test_there_is_one_zero() -> None:
+    # Which of two zeros a maximum finds depends on where the rows lie, so a history has only one.
+    for values in ([-0.0], [0.0, -0.0], [-0.0, 0.0]):
+        rows = [Row(0, time, True, False, LONG_AGO, (value, value)) for time, value in enumerate(values)]
+        _, (out, _) = run_in_cuts([*rows, Row(0, 5, False, True, LONG_AGO, (0.0, 0.0))], 1)
+        assert not np.signbit(out[~np.isnan(out)]).any()
+
+
+def test_a_window_that_ends_before_the_first_row_of_its_key_is_not_truncated() -> None:
+    #  key 0 has a row at 50; at log position 2 nothing before 100 may be read, and the request is for 30
+    rows = [Row(0, 50, True, False, LONG_AGO, (1.0, 1.0)), Row(0, 30, False, True, 100, (0.0, 0.0))]
+    _, (_, reason) = run_in_cuts(rows, 1)
+    assert reason[0].tolist() == [reasons.EXPIRED] * len(READS)
+
+
+def test_a_slab_that_grows_keeps_what_stands_in_it() -> None:
+    names = ("sum", "min", "max")
+    reads = tuple(Read(operation=name, window=0, column=0) for name in names)
+    history = History(HistoryPlan(windows=(Window(size_us=ENDED_US),), columns=1, reads=reads))
+    out, reason = np.empty((1, 3)), np.empty((1, 3), np.uint8)
+
+    def come(key: int, values: NDArray[np.float64], *, ask: bool) -> None:
+        count = len(values)
+        history.run(
+            key=np.full(count, key),
+            time=np.arange(count) + 1000 * ask,
+            insert=np.full(count, not ask),
+            read=np.full(count, -1 + ask),
+            lowest=np.full(count, LONG_AGO),
+            columns=[values],
+            out=out,
+            reason=reason,
+        )
+
+    come(0, -1.0 - np.arange(600), ask=False)
+    for key in range(1, 8):
+        come(key, np.full(500, 7.0), ask=False)
+    come(0, np.zeros(1), ask=True)
+    assert out.tolist() == [[-600.0 * 601 / 2, -600.0, -1.0]]
 
 
 def test_each_empty_window_says_why() -> None:

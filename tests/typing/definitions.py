@@ -77,4 +77,4 @@ if TYPE_CHECKING:  # What they refuse before anything runs.
     hr.Pipeline("x", features=vector, label=ends, model=hr.models.Logistic())  # type: ignore[arg-type] # pyright: ignore
     hr.Pipeline("x", features=vector, label=late, model=dict)  # type: ignore[arg-type] # pyright: ignore
     other = ends.label(trips, Trip.minutes, on="trip_id", within="1h", otherwise=0.0)
-    hr.Pipeline("x", features=vector, label=other, model=hr.models.Logistic())  # type: ignore[arg-type, misc] # pyright: ignore
+    hr.Pipeline("x", features=vector, label=other, model=hr.models.Logistic())  # type: ignore[misc] # pyright: ignore

@@ -49,12 +49,13 @@ from headrace.topics.writer import Writer
 if TYPE_CHECKING:
     from headrace.run.pipeline import Pipeline
 
-__all__ = ["STAGES", "Deployment", "event_streams"]
+__all__ = ["EVENTS", "STAGES", "TOPICS", "Deployment", "event_streams"]
 
 STAGES: Final = ("ingest", "featurize", "predict", "join", "learn", "watch", "judge", "respond", "act", "command")
 WATCHED: Final = ("features", "predictions", "examples")
 JUDGE_PACE_US: Final = DAY_US
 EVENTS: Final = "events"
+TOPICS: Final = (EVENTS, "features", "predictions", "examples", "sketches", "control", "inbox")
 _INBOX: Final = "inbox"
 
 

@@ -242,11 +242,13 @@ def test_a_slab_that_grows_keeps_what_stands_in_it() -> None:
             reason=reason,
         )
 
-    come(0, -1.0 - np.arange(600), ask=False)
+    values = np.full(600, -2.0)
+    values[300], values[330] = -600.0, -1.0  # Far from the ends, so that only a node knows them.
+    come(0, values, ask=False)
     for key in range(1, 8):
         come(key, np.full(500, 7.0), ask=False)
     come(0, np.zeros(1), ask=True)
-    assert out.tolist() == [[-600.0 * 601 / 2, -600.0, -1.0]]
+    assert out.tolist() == [[values.sum(), -600.0, -1.0]]
 
 
 def test_each_empty_window_says_why() -> None:

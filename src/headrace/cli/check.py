@@ -1,0 +1,44 @@
+"""headrace check: is the pipeline possible, and what does it come to?"""
+
+from pathlib import Path
+
+import click
+
+from headrace.cli.options import project_options
+from headrace.cli.show import as_json, table
+from headrace.core.time import duration_text
+from headrace.run.project import Project
+
+__all__ = ["command"]
+
+
+@click.command("check")
+@project_options
+def command(file: Path, config: Path | None, name: str | None, json_: bool) -> None:
+    """Check the pipeline in FILE without running it; show features, defaults, sources and bounds."""
+    project = Project.load(file, config, name=name)
+    pipeline = project.pipeline
+    features = pipeline.describe()
+    sources = [
+        {
+            "source": settings.name,
+            "files": len(project.config.files(settings.name)),
+            "time": settings.time,
+            "id": settings.id,
+            "disorder": duration_text(settings.disorder_us),
+            "late": settings.late,
+            "max_future_skew": duration_text(settings.max_future_skew_us),
+        }
+        for settings in pipeline.source_settings()
+    ]
+    for entry in pipeline.act:
+        project.config.sink(entry.name)
+    if json_:
+        as_json({"pipeline": pipeline.name, "generation": pipeline.fingerprint, "features": features, "sources": sources})
+        return
+    click.echo(f"{pipeline.name} is possible: {len(features)} features, generation {pipeline.fingerprint}\n")
+    table(list(features[0]), [list(row.values()) for row in features])
+    click.echo()
+    table(list(sources[0]), [list(row.values()) for row in sources])
+    learn, serve = pipeline.learn, pipeline.serve
+    click.echo(f"\nlearn every {learn.every}, deadline {serve.deadline}, fallback {serve.constant}, seed {pipeline.seed}")

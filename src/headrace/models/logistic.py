@@ -13,13 +13,17 @@ from headrace.models.contract import Block, Columns
 
 __all__ = ["Logistic", "LogisticLearner"]
 
+_FIRST: Final = 1e-8
+"""Where the sums of squared gradients begin, so that the first step is no division by 0."""
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Logistic:
     """The recipe of a logistic regression over scaled numbers, their bins, and hashed categories.
 
-    `rate` is the length of a weight's first step. `clip` holds a scaled number, in deviations.
+    `rate` is the length of a weight's first step. `clip` holds a scaled number, in deviations. `bins` and
+    `categories` are what a row's bins and categories weigh beside its numbers.
 
     >>> learner = Logistic()(Columns(dense=("x",)), 0)
     >>> block = Block(np.array([[-1.0], [1.0]] * 50), np.zeros((100, 0), np.int32))
@@ -27,15 +31,17 @@ class Logistic:
     >>> (learner.predict(block.rows(0, 2)) > 0.5).tolist()
     [False, True]
 
-    Raises ConfigError if `rate` or `clip` is not positive.
+    Raises ConfigError unless all four are positive.
     """
 
-    rate: float = 0.15
+    rate: float = 0.03
     clip: float = 4.0
+    bins: float = 0.7
+    categories: float = 0.7
 
     def __post_init__(self) -> None:
         """Check the settings; said positively, so that NaN fails too."""
-        for name in ("rate", "clip"):
+        for name in ("rate", "clip", "bins", "categories"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"Logistic {name}", wanted="more than 0", got=getattr(self, name))
 
@@ -54,27 +60,30 @@ class LogisticLearner:
     def __init__(self, settings: Logistic, columns: Columns) -> None:
         self._settings = settings
         numbers = len(columns.dense)
-        sizes = [numbers * kernel.BINS, *columns.sizes]
-        self._starts = 1 + numbers + np.concatenate([[0], np.cumsum(sizes[:-1])]).astype(np.int64)
-        count = 1 + numbers + sum(sizes)
-        self._weights = np.zeros(count)
-        self._sums = np.zeros(count)
-        self._scaler = np.zeros((3, numbers))
+        sizes = [1 + numbers + numbers * kernel.BINS, *columns.sizes]
+        self._starts = np.cumsum(sizes[:-1]).astype(np.int64)
+        self._weights = np.zeros(sum(sizes))
+        self._sums = np.full(sum(sizes), _FIRST)
+        self._scaler = np.zeros((kernel.MOMENTS, numbers))
         most = 1 + 2 * numbers + len(columns.categories)
-        self._place, self._value = np.empty(most, np.int64), np.empty(most)
+        self._scales, self._places, self._values = np.zeros(numbers), np.empty(most, np.int64), np.empty(most)
 
     def predict(self, X: Block, /) -> F8:  # noqa: N803 - the field's name for it
         """Return the probability of a positive label, f8[n]; 0.5 before anything was learnt."""
         scores = np.empty(len(X))
+        settings = self._settings
         kernel.predict(
             X.dense,
             X.ids,
+            self._starts,
             self._scaler,
             self._weights,
-            self._starts,
-            self._settings.clip,
-            self._place,
-            self._value,
+            settings.clip,
+            settings.bins,
+            settings.categories,
+            self._scales,
+            self._places,
+            self._values,
             scores,
         )
         return scores
@@ -82,19 +91,23 @@ class LogisticLearner:
     def learn(self, X: Block, y: F8, w: F8, /) -> F8:  # noqa: N803
         """Learn from rows in order; return each row's probability as the model stood before it."""
         scores = np.empty(len(X))
+        settings = self._settings
         kernel.learn(
             X.dense,
             X.ids,
             y,
             w,
+            self._starts,
             self._scaler,
             self._weights,
             self._sums,
-            self._starts,
-            self._settings.clip,
-            self._settings.rate,
-            self._place,
-            self._value,
+            settings.rate,
+            settings.clip,
+            settings.bins,
+            settings.categories,
+            self._scales,
+            self._places,
+            self._values,
             scores,
         )
         return scores
@@ -112,6 +125,6 @@ class LogisticLearner:
 
     def warm_up(self) -> None:
         """Compile both kernels, on no rows."""
-        nothing = Block(np.zeros((0, self._scaler.shape[1])), np.zeros((0, len(self._starts) - 1), np.int32))
+        nothing = Block(np.zeros((0, self._scaler.shape[1])), np.zeros((0, len(self._starts)), np.int32))
         self.predict(nothing)
         self.learn(nothing, np.zeros(0), np.zeros(0))

@@ -5,8 +5,9 @@ line and not the rest of the file. Empty lines are no records. A CSV file must e
 nobody can tell a last number from the beginning of a longer one, and its last line is `malformed`. An empty field of
 CSV is null, quoted or not.
 
-Lines are parsed in large pieces. A piece that the parser refuses is halved until the bad lines stand alone, so a
-line is judged the same whatever stands around it.
+Lines are parsed in large pieces. From a piece that the parser refuses, the lines that are bad by themselves are set
+aside, and the rest is halved until any other bad line stands alone. So a line is judged the same whatever stands
+around it, and a good file is parsed once.
 """
 
 import csv
@@ -43,6 +44,8 @@ _PIECE_BYTES: Final = 32 << 20
 _ALONE: Final = 32
 _SHOWN_MAX: Final = 200
 _BARE_INF: Final[Pattern[bytes]] = compiled(rb"[\s:,\[-]Inf(?!inity)")
+_FIELD: Final = rb'(?:"(?:[^"]|"")*+"(?:[^,"][^,]*+)?|[^",][^,]*+|)'
+_QUOTES_CLOSED: Final[Pattern[bytes]] = compiled(_FIELD + b"(?:," + _FIELD + b")*+")
 _MINUS_ZERO: Final = -0.0
 
 
@@ -304,11 +307,25 @@ class _CsvParser:
             self.rows.append(piece[good])
             for line, columns in failed:
                 self._break(int(piece[line]), f"{len(self._names)} fields, as the header has", f"{columns}")
+        elif len(readable := self._readable(piece)) < len(piece):
+            if len(readable):
+                self.parse(readable)
         elif len(piece) == 1:
-            self._break(int(piece[0]), "UTF-8 with quotes that are closed", _shown(self._lines.text(int(piece[0]))))
+            self._break_unreadable(int(piece[0]))
         else:
             self.parse(piece[: len(piece) // 2])
             self.parse(piece[len(piece) // 2 :])
+
+    def _readable(self, piece: I8) -> I8:
+        """Set aside the lines with an open quote or no UTF-8; without this, each of them would cost many halvings."""
+        texts = self._lines.texts(piece)
+        good = np.array([_QUOTES_CLOSED.fullmatch(text) is not None and _is_utf8(text) for text in texts], np.bool_)
+        for line in piece[~good].tolist():
+            self._break_unreadable(line)
+        return piece[good]
+
+    def _break_unreadable(self, line: int) -> None:
+        self._break(line, "UTF-8 with quotes that are closed", _shown(self._lines.text(line)))
 
     def _break(self, line: int, wanted: str, got: str) -> None:
         error = str(RecordError("line", wanted=wanted, got=got))
@@ -474,6 +491,14 @@ def _typed(field: FieldSchema, value: object) -> object | None:
 def _whole(text: str) -> int | float:
     """Read a whole number; minus zero keeps its sign, as it does where Arrow reads it."""
     return _MINUS_ZERO if text == "-0" else int(text)
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _is_unicode(text: str) -> bool:

@@ -18,7 +18,7 @@ from headrace.topics.writer import Writer
 
 __all__ = ["IngestTask", "StageTask", "Task"]
 
-_FRAMES_A_TURN: Final = 8
+_FRAMES_A_TURN: Final = 64
 
 
 class Task(ABC):

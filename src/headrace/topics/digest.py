@@ -22,18 +22,12 @@ def row_digests(batch: Batch) -> NDArray[np.uint64]:
     Positions depend on how frames were cut, values do not, so two runs may be compared row by row.
     """
     digests = np.zeros(len(batch), dtype=np.uint64)
-    every = np.arange(len(batch))
     with np.errstate(over="ignore"):
-        spine = np.stack(
-            [batch.stream.astype(np.int64), batch.event_time, batch.arrival_time, batch.verdict.astype(np.int64)], axis=1
-        )
-        kernel.absorb_words(every, spine.view(np.uint64), digests)
-        _absorb_column(every, batch.id, digests)
+        spine = [batch.stream.astype(np.uint64), batch.event_time, batch.arrival_time, batch.verdict.astype(np.uint64)]
+        _absorb(np.arange(len(batch)), [column.view(np.uint64).reshape(-1, 1) for column in spine], [batch.id], digests)
         for stream, payload in enumerate(batch.payloads):
             if payload.num_rows:
-                rows = batch.rows_of(stream)
-                for column in payload.columns:
-                    _absorb_column(rows, column, digests)
+                _absorb_payload(batch.rows_of(stream), payload, digests)
     return digests
 
 
@@ -48,27 +42,41 @@ def value_digest(batch: Batch) -> str:
     return f"{running_digest(0, batch):016x}"
 
 
-def _absorb_column(rows: NDArray[np.int64], column: pa.Array, digests: NDArray[np.uint64]) -> None:
-    kind = column.type
-    if column.null_count:
-        # Only the null rows absorb a mark: whether a piece of the column holds any must not be seen by the others.
-        null = rows[column.is_null().to_numpy(zero_copy_only=False)]
-        kernel.absorb_words(null, np.full((len(null), 1), _NULL, np.uint64), digests)
-        column = _without_nulls(column)
-    if pa.types.is_fixed_size_list(kind):
-        flat = column.flatten()
-        kernel.absorb_words(rows, _words(flat).reshape(len(column), kind.list_size), digests)
-    elif pa.types.is_string(kind) or pa.types.is_binary(kind):
-        offsets, data = _bytes_of(column)
-        kernel.absorb_bytes(rows, offsets, data, digests)
-    elif pa.types.is_list(kind):
-        starts = column.offsets.to_numpy()
-        words = _words(column.values)
-        owner = np.repeat(rows, np.diff(starts))
-        kernel.absorb_words(rows, np.diff(starts).astype(np.uint64).reshape(-1, 1), digests)
-        kernel.absorb_words(owner, words[starts[0] : starts[-1]].reshape(-1, 1), digests)
-    else:
-        kernel.absorb_words(rows, _words(column).reshape(-1, 1), digests)
+def _absorb_payload(rows: NDArray[np.int64], payload: pa.RecordBatch, digests: NDArray[np.uint64]) -> None:
+    words, texts = [], []
+    for column in payload.columns:
+        if column.null_count:
+            # Only the null rows absorb a mark: whether a piece of the column holds any must not be seen by the others.
+            null = rows[column.is_null().to_numpy(zero_copy_only=False)]
+            kernel.absorb_words(null, np.full((len(null), 1), _NULL, np.uint64), digests)
+            column = _without_nulls(column)
+        kind = column.type
+        if pa.types.is_string(kind) or pa.types.is_binary(kind):
+            texts.append(column)
+        elif pa.types.is_list(kind):
+            _absorb_lists(rows, column, digests)
+        elif pa.types.is_fixed_size_list(kind):
+            words.append(_words(column.flatten()).reshape(len(column), kind.list_size))
+        else:
+            words.append(_words(column).reshape(-1, 1))
+    _absorb(rows, words, texts, digests)
+
+
+def _absorb(
+    rows: NDArray[np.int64], words: list[NDArray[np.uint64]], texts: list[pa.Array], digests: NDArray[np.uint64]
+) -> None:
+    """Absorb columns of a fixed width all at once, then texts one by one."""
+    if words:
+        kernel.absorb_words(rows, np.ascontiguousarray(np.concatenate(words, axis=1)), digests)
+    for column in texts:
+        kernel.absorb_bytes(rows, *_bytes_of(column), digests)
+
+
+def _absorb_lists(rows: NDArray[np.int64], column: pa.Array, digests: NDArray[np.uint64]) -> None:
+    starts = column.offsets.to_numpy()
+    kernel.absorb_words(rows, np.diff(starts).astype(np.uint64).reshape(-1, 1), digests)
+    owner = np.repeat(rows, np.diff(starts))
+    kernel.absorb_words(owner, _words(column.values)[starts[0] : starts[-1]].reshape(-1, 1), digests)
 
 
 def _without_nulls(column: pa.Array) -> pa.Array:

@@ -46,6 +46,10 @@ class _Recent:
             _, (_, dropped) = self._frames.popitem(last=False)
             self._bytes -= dropped
 
+    def drop_below(self, table: str, offset: int) -> None:
+        for known in [key for key in self._frames if key[0] == table and key[1] < offset]:
+            self._bytes -= self._frames.pop(known)[1]
+
     def get(self, table: str, offset: int) -> Frame | None:
         found = self._frames.get((table, offset))
         return found[0] if found else None
@@ -110,6 +114,7 @@ class _EmbeddedTopic(Topic):
 
     def trim(self, partition: int, offset: int) -> None:
         self._log.begin_writing()
+        self._log.recent.drop_below(self._table(partition), offset)
         self._log.execute(f"DELETE FROM {self._table(partition)} WHERE place <= ?", (offset,))
 
 

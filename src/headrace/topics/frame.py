@@ -7,6 +7,7 @@ Arrow IPC record batches without schema (the schemas stand in the manifest), com
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, final
 
 import google_crc32c
@@ -41,6 +42,7 @@ _SPINE: Final = pa.schema(
 )
 _SPINE_PART: Final = 0xFFFFFFFF
 _CODEC: Final = pa.Codec("lz4_raw")
+_SPINE_BYTES: Final = 34
 
 
 @final
@@ -180,5 +182,35 @@ def cut(batch: Batch) -> Iterator[Batch]:
 
 
 def _size_bytes(batch: Batch) -> int:
-    fixed = len(batch) * 34
-    return fixed + int(batch.id.nbytes) + sum(int(part.nbytes) for part in batch.payloads if part.num_rows)
+    """Return about how many bytes a batch takes as a frame's body."""
+    size = len(batch) * _SPINE_BYTES + _text_bytes(batch.id)
+    for payload in batch.payloads:
+        if payload.num_rows:
+            width, loose = _widths(payload.schema)
+            size += payload.num_rows * width + sum(_text_bytes(payload.column(place)) for place in loose)
+    return size
+
+
+@cache
+def _widths(schema: pa.Schema) -> tuple[int, tuple[int, ...]]:
+    """Return the bytes a row of a schema's columns of fixed width, and which columns have none."""
+    width, loose = 0, []
+    for place, kind in enumerate(schema.types):
+        if pa.types.is_fixed_size_list(kind):
+            width += kind.list_size * kind.value_type.bit_width // 8
+        elif pa.types.is_primitive(kind):
+            width += max(1, kind.bit_width // 8)
+        else:
+            loose.append(place)
+    return width, tuple(loose)
+
+
+def _text_bytes(column: pa.Array) -> int:
+    """Return the bytes of a column of strings or binaries; Arrow's own count looks at every buffer of the parent."""
+    if not (pa.types.is_string(column.type) or pa.types.is_binary(column.type)):
+        return int(column.nbytes)
+    offsets = column.buffers()[1]
+    if offsets is None or len(column) == 0:
+        return 0
+    places = np.frombuffer(offsets, np.int32)
+    return int(places[column.offset + len(column)] - places[column.offset]) + 4 * len(column)

@@ -1,5 +1,7 @@
 import json
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -7,9 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
 
 from headrace.core.errors import SurroundingsError
 from headrace.core.schema import EventSchema, FieldSchema
+from headrace.edge import files
 from headrace.edge.decode import RECORD_BYTES_MAX, decode
 from headrace.edge.files import FILE_BYTES_KEPT, Format, RawFile, read_file
 from headrace.edge.reasons import REASONS
@@ -198,6 +202,47 @@ def test_a_file_that_is_not_there_is_nobodys_bad_record(tmp_path: Path) -> None:
 
 def test_the_digest_is_of_the_bytes(tmp_path: Path) -> None:
     assert read(tmp_path, "csv", b"a,b\n").digest != read(tmp_path, "csv", b"a,b\n\n").digest
+
+
+def test_a_quote_is_open_exactly_where_arrow_swallows_the_next_line(tmp_path: Path) -> None:
+    # Each short line alone among good ones, so that Arrow alone would have to find it: every line is a record, and
+    # those between stay as they are.
+    lines = ["".join(letters) for size in range(1, 6) for letters in product('",a', repeat=size)]
+    raw = read(tmp_path, "csv", b"a,b\n" + b"".join(line.encode() + b"\nz,3\n" for line in lines))
+    found = told(raw)
+    assert [found[row] for row in range(1, raw.records, 2)] == [("z", 3.0)] * len(lines)
+    names = ["a", "b"]
+    for row, line in enumerate(lines):
+        skipped: list[int] = []
+
+        def skip(invalid: Any, skipped: list[int] = skipped) -> str:
+            skipped.append(invalid.number)
+            return "skip"
+
+        table = read_csv(
+            pa.BufferReader(f"{line}\nz,3\n".encode()),
+            read_options=ReadOptions(use_threads=False, column_names=names),
+            parse_options=ParseOptions(invalid_row_handler=skip),
+            convert_options=ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+        )
+        swallowed = table.num_rows + len(skipped) != 2
+        closed_pair = not swallowed and 1 not in skipped
+        assert (found[2 * row] == ("malformed",)) == (not closed_pair), line
+
+
+def test_many_bad_lines_cost_no_more_than_one_look_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    real = files.arrow_csv.read_csv
+
+    def counted(*given_to: Any, **how: Any) -> Any:
+        calls.append(1)
+        return real(*given_to, **how)
+
+    monkeypatch.setattr(files.arrow_csv, "read_csv", counted)
+    raw = read(tmp_path, "csv", b"a,b\n" + b'"open,1\nx,2\ncaf\xe9,3\n' * 500)
+    assert raw.records == 1500
+    assert len(raw.broken) == 1000
+    assert len(calls) <= 2
 
 
 CSV_LINES = st.lists(st.text(alphabet='a1," .\r\t', min_size=1, max_size=7), max_size=8)

@@ -67,7 +67,8 @@ def _show(found: dict[str, Any], seconds: float) -> None:
   verify   {found["verify"]["differ"]} of {found["verify"]["compared"]:,} differ
   {found["events_per_second"]:,} events a second; {seconds:.0f} s in all
 
-The figures lie in {FOLDER / "summary.json"}, the log in {FOLDER / "log.sqlite"}, the flights to hold in {FOLDER / "holds"}.
+The figures lie in {FOLDER / "summary.json"}, the log in {FOLDER / "log.sqlite"},
+the flights to hold in {FOLDER / "holds"}.
 Next:
   .venv/bin/headrace status examples/flights/pipeline.py
   .venv/bin/headrace evaluate examples/flights/pipeline.py

@@ -13,8 +13,8 @@ Rule = Callable[[PurePosixPath, ast.Module], Iterator[Finding]]
 CLOCK = PurePosixPath("run/clock.py")
 # A new log must be told from every other one, so its name is drawn; no result depends on it.
 NAMES_A_LOG = PurePosixPath("topics/embedded.py")
-SEEDED = {"BitGenerator", "Generator", "PCG64", "Philox", "SeedSequence", "default_rng"}
-RANDOM = {"random", "secrets", "uuid"}
+SEEDED = {"BitGenerator", "Generator", "PCG64", "Philox", "Random", "SeedSequence", "default_rng"}
+RANDOM = {"secrets", "uuid"}
 SETTLED = {"ABC", "Enum", "Flag", "IntEnum", "IntFlag", "Protocol", "StrEnum"}  # an enum with members is final
 PICKLES = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 KERNEL_IMPORTS = {"__future__", "collections.abc", "math", "numba", "numpy", "numpy.typing", "typing"}
@@ -44,7 +44,11 @@ def global_random(path: PurePosixPath, module: ast.Module) -> Iterator[Finding]:
             yield at(node), f"imports {name}"
         if isinstance(node, ast.Attribute) and dotted(node) == f"random.{node.attr}" and node.attr not in SEEDED:
             yield at(node), ast.unparse(node)
-        if called(node) == "urandom" or (called(node) == "default_rng" and not arguments(node)):
+        if isinstance(node, ast.ImportFrom) and node.module in {"random", "numpy.random"}:
+            for alias in node.names:
+                if alias.name not in SEEDED:
+                    yield at(node), f"imports {node.module}.{alias.name}"
+        if called(node) == "urandom" or (called(node) in {"Random", "default_rng"} and not arguments(node)):
             yield at(node), ast.unparse(node)
 
 

@@ -37,7 +37,9 @@ assert_type(trips.by(Trip.car), Grouped)
 assert_type(trips.by(Trip.car).count("1h"), Expression)
 
 # On a record a field has its own type.
-trip = Trip(trip_id="1", car="a", minutes=5.0, tip=None, kind="short", at=datetime.fromisoformat("2026-01-01T00:00:00Z"))
+trip = Trip(
+    trip_id="1", car="a", minutes=5.0, tip=None, kind="short", at=datetime.fromisoformat("2026-01-01T00:00:00Z")
+)
 assert_type(trip.minutes, float)
 assert_type(trip.tip, float | None)
 

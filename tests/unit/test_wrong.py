@@ -95,7 +95,7 @@ WRONG: Final[dict[str, tuple[Callable[[], object], str]]] = {
     "when of a text and a number": (lambda: hr.when(number > 5, "far", 0), "two numbers or two texts"),
     "a function of a constant": (lambda: hr.is_missing(5), "a column"),
     # Aggregates.
-    "count without a window": (lambda: carrier.count(), "window"),  # type: ignore[call-arg]
+    "count without a window": (carrier.count, "window"),  # type: ignore[call-arg]
     "mean of a text": (lambda: carrier.mean(Arrival.dest, "1h"), "which is a text"),
     "a misspelt column": (lambda: carrier.mean("dealy", "1h"), "did you mean 'delay'?"),
     "a column of the request": (lambda: carrier.mean(Departure.distance, "1h"), "columns of Arrival"),
@@ -109,7 +109,7 @@ WRONG: Final[dict[str, tuple[Callable[[], object], str]]] = {
     "a negative prior": (lambda: carrier.mean(Arrival.delay, "1h", prior=-1, default=0.0), "0 or more"),
     "a default that is NaN": (lambda: carrier.mean(Arrival.delay, "1h", default=math.nan), "None for NaN"),
     "a default that is a text": (lambda: carrier.last(Arrival.delay, "1h", default="x"), "a finite number"),  # type: ignore[arg-type]
-    "no key": (lambda: arrivals.by(), "at least one column"),
+    "no key": (arrivals.by, "at least one column"),
     "no room for keys": (lambda: arrivals.by("carrier", max_keys=0), "at least 1"),
     "two keys, one equal": (lambda: arrivals.by("carrier", "dest", equals=Departure.origin), "one a key"),
     "equals by name": (lambda: arrivals.by("carrier", equals="carrier"), "columns of the request"),
@@ -141,7 +141,7 @@ WRONG: Final[dict[str, tuple[Callable[[], object], str]]] = {
     ),
     "the answer itself": (lambda: vector(leak=delayed.value), "what is known before the answer"),
     "the answer in arithmetic": (lambda: vector(leak=delayed.value * 2), "what is known before the answer"),
-    "no feature": (lambda: vector(), "at least one feature"),
+    "no feature": (vector, "at least one feature"),
     "a vector of a filtered stream": (
         lambda: departures.where(number > 5).vector("v", Departure.distance),
         "a source that asks",

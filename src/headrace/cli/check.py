@@ -1,4 +1,4 @@
-"""headrace check: is the pipeline possible, and what does it come to?"""
+"""headrace check: whether a pipeline is possible, and what it comes to."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ __all__ = ["command"]
 
 @click.command("check")
 @project_options
-def command(file: Path, config: Path | None, name: str | None, json_: bool) -> None:
+def command(*, file: Path, config: Path | None, name: str | None, json_: bool) -> None:
     """Check the pipeline in FILE without running it; show features, defaults, sources and bounds."""
     project = Project.load(file, config, name=name)
     pipeline = project.pipeline
@@ -34,11 +34,15 @@ def command(file: Path, config: Path | None, name: str | None, json_: bool) -> N
     for entry in pipeline.act:
         project.config.sink(entry.name)
     if json_:
-        as_json({"pipeline": pipeline.name, "generation": pipeline.fingerprint, "features": features, "sources": sources})
+        as_json(
+            {"pipeline": pipeline.name, "generation": pipeline.fingerprint, "features": features, "sources": sources}
+        )
         return
     click.echo(f"{pipeline.name} is possible: {len(features)} features, generation {pipeline.fingerprint}\n")
     table(list(features[0]), [list(row.values()) for row in features])
     click.echo()
     table(list(sources[0]), [list(row.values()) for row in sources])
     learn, serve = pipeline.learn, pipeline.serve
-    click.echo(f"\nlearn every {learn.every}, deadline {serve.deadline}, fallback {serve.constant}, seed {pipeline.seed}")
+    click.echo(
+        f"\nlearn every {learn.every}, deadline {serve.deadline}, fallback {serve.constant}, seed {pipeline.seed}"
+    )

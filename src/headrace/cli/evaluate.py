@@ -1,4 +1,4 @@
-"""headrace evaluate: how good were the answers?"""
+"""headrace evaluate: how good the answers were."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ _SHOWN = ("rows", "positive", "log_loss", "running_mean_log_loss", "auc", "accur
 @click.command("evaluate")
 @project_options
 @click.option("--over", default="4w", show_default=True, help="The length of the windows, such as 1d or 4w.")
-def command(file: Path, config: Path | None, name: str | None, json_: bool, over: str) -> None:
+def command(*, file: Path, config: Path | None, name: str | None, json_: bool, over: str) -> None:
     """Show each score as it was served against the label that came back, by window, beside the baselines."""
     deployment = Project.load(file, config, name=name).deployment()
     found = answered(deployment.topic("predictions"), deployment.topic("examples"))

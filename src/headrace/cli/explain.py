@@ -1,4 +1,4 @@
-"""headrace explain: what was one prediction made of?"""
+"""headrace explain: what one prediction was made of."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ __all__ = ["command"]
 @click.command("explain")
 @project_options
 @click.argument("id_", metavar="ID")
-def command(file: Path, config: Path | None, name: str | None, json_: bool, id_: str) -> None:
+def command(*, file: Path, config: Path | None, name: str | None, json_: bool, id_: str) -> None:
     """Show the request ID, each feature with its window and the records in it, the answer and the label."""
     deployment = Project.load(file, config, name=name).deployment()
     found = explain(deployment, id_)

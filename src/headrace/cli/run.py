@@ -56,6 +56,7 @@ class Progress:
 @click.option("--rate", type=float, help="Play a history at this many events a second, live, and measure the latency.")
 @click.option("--snapshot-every", "snapshot_s", type=float, default=10.0, show_default=True, help="Seconds.")
 def command(
+    *,
     file: Path,
     config: Path | None,
     name: str | None,
@@ -116,7 +117,7 @@ def command(
 def _show(result: dict[str, object], running: Running) -> None:
     word = "stopped" if result["stopped"] else "ended"
     click.echo(f"{running.deployment.pipeline.name} {word} after {result['seconds']:.1f} s")
-    rows = [
+    rows: list[tuple[str, object]] = [
         (name, result[name])
         for name in ("events", "predictions", "labels", "log_loss", "baseline_log_loss", "auc", "versions", "alarms")
         if name in result

@@ -1,4 +1,4 @@
-"""headrace status: where does everything stand?"""
+"""headrace status: where everything stands."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ __all__ = ["command"]
 
 @click.command("status")
 @project_options
-def command(file: Path, config: Path | None, name: str | None, json_: bool) -> None:
+def command(*, file: Path, config: Path | None, name: str | None, json_: bool) -> None:
     """Show each topic and its readers, the ledger of each source, the champion, and the newest alarms."""
     deployment = Project.load(file, config, name=name).deployment()
     found = status(deployment)
@@ -29,7 +29,7 @@ def command(file: Path, config: Path | None, name: str | None, json_: bool) -> N
     )
     table(list(found["topics"][0]), [list(row.values()) for row in found["topics"]])
     click.echo()
-    sources = [{"source": name, **{key: value for key, value in counts.items()}} for name, counts in found["ledger"].items()]
+    sources = [{"source": name, **dict(counts.items())} for name, counts in found["ledger"].items()]
     table(list(sources[0]), [list(row.values()) for row in sources])
     if found["newest_alarms"]:
         click.echo()

@@ -1,4 +1,4 @@
-"""headrace topics: what stands in the log?"""
+"""headrace topics: what stands in the log."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ __all__ = ["command"]
 @click.option("--last", default=10, show_default=True, help="How many rows to show.")
 @click.option("--verdict", type=click.Choice([verdict.name.lower() for verdict in Verdict]), help="Only such rows.")
 def command(
-    file: Path, config: Path | None, name: str | None, json_: bool, topic: str | None, last: int, verdict: str | None
+    *, file: Path, config: Path | None, name: str | None, json_: bool, topic: str | None, last: int, verdict: str | None
 ) -> None:
     """List the topics of the pipeline in FILE, or the last rows of one; [late] and [dead] are --verdict of events."""
     deployment = Project.load(file, config, name=name).deployment()
@@ -83,5 +83,5 @@ def _last_rows(deployment: Deployment, name: str, last: int, verdict: str | None
 
 
 def _short(value: object) -> str:
-    text = f"{len(value)} bytes" if isinstance(value, bytes) and len(value) > 40 else str(value)  # noqa: PLR2004
-    return text if len(text) <= 120 else text[:117] + "..."  # noqa: PLR2004
+    text = f"{len(value)} bytes" if isinstance(value, bytes) and len(value) > 40 else str(value)
+    return text if len(text) <= 120 else text[:117] + "..."

@@ -1,4 +1,4 @@
-"""headrace verify: does the log come out again as it was written?"""
+"""headrace verify: whether the log comes out again as it was written."""
 
 import sys
 from dataclasses import asdict
@@ -16,7 +16,7 @@ __all__ = ["command"]
 
 @click.command("verify")
 @project_options
-def command(file: Path, config: Path | None, name: str | None, json_: bool) -> None:
+def command(*, file: Path, config: Path | None, name: str | None, json_: bool) -> None:
     """Recompute every logged vector and prediction; exit 1 and show the first differences if there are any."""
     deployment = Project.load(file, config, name=name).deployment()
     found = verify(deployment)

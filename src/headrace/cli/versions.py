@@ -23,7 +23,7 @@ _SHOWN = 20
 @click.argument("move", required=False, type=click.Choice(["promote", "rollback"]))
 @click.argument("to", required=False)
 def command(
-    file: Path, config: Path | None, name: str | None, json_: bool, move: str | None, to: str | None
+    *, file: Path, config: Path | None, name: str | None, json_: bool, move: str | None, to: str | None
 ) -> None:
     """List the versions of the pipeline in FILE, `promote` one by name or number, or `rollback` to the one before."""
     deployment = Project.load(file, config, name=name).deployment()
@@ -36,7 +36,9 @@ def command(
             as_json(done)
         else:
             word = "is" if done["moved"] else "stays"
-            click.echo(f"champion {word} {done['champion']} (was {done['was']}); {'held' if done['held'] else 'following'}")
+            click.echo(
+                f"champion {word} {done['champion']} (was {done['was']}); {'held' if done['held'] else 'following'}"
+            )
         sys.exit(0 if done["moved"] else 1)
     control = deployment.control()
     control.follow()
@@ -56,7 +58,9 @@ def command(
     if json_:
         as_json({"versions": rows, "held": control.held, "champion": champion.name if champion else None})
         return
-    click.echo(f"{len(rows):,} versions; champion {champion.name if champion else 'none'}{', held' if control.held else ''}")
+    click.echo(
+        f"{len(rows):,} versions; champion {champion.name if champion else 'none'}{', held' if control.held else ''}"
+    )
     if rows:
         click.echo()
         table(list(rows[0]), [list(row.values()) for row in rows[-_SHOWN:]])

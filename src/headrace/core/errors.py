@@ -1,10 +1,10 @@
 """Errors come in four kinds, by what the reader must do. Each says where, wanted, got.
 
-    HeadraceError
-    |- ConfigError        the user wrote something impossible; raised before the first event
-    |- RecordError        one record is unusable; it keeps its verdict in [events], the stage lives on
-    |- StateError         saved state cannot be used; the stage stops and names the remedy
-    |- SurroundingsError  disk, broker, permission: try again after mending (exit code 3)
+HeadraceError
+|- ConfigError        the user wrote something impossible; raised before the first event
+|- RecordError        one record is unusable; it keeps its verdict in [events], the stage lives on
+|- StateError         saved state cannot be used; the stage stops and names the remedy
+|- SurroundingsError  disk, broker, permission: try again after mending (exit code 3)
 """
 
 import difflib

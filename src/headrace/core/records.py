@@ -16,7 +16,20 @@ from numpy.typing import NDArray
 from headrace.core.errors import StateError
 from headrace.core.position import Position
 
-__all__ = ["F8", "I4", "I8", "NO_ID", "U1", "Batch", "Kind", "StreamSchema", "Verdict", "block", "flat_block", "strings"]
+__all__ = [
+    "F8",
+    "I4",
+    "I8",
+    "NO_ID",
+    "U1",
+    "Batch",
+    "Kind",
+    "StreamSchema",
+    "Verdict",
+    "block",
+    "flat_block",
+    "strings",
+]
 
 I8: TypeAlias = NDArray[np.int64]
 I4: TypeAlias = NDArray[np.int32]

@@ -53,7 +53,7 @@ class AdaptiveWindow:
         self._log_delta = log(2 / delta)
         self._buckets = np.zeros((kernel.LEVELS, kernel.PER_LEVEL + 1, 3))
         self._sizes = np.zeros(kernel.LEVELS, np.int64)
-        self._scratch = np.zeros((3, 3))
+        self._scratch = np.zeros((2, 3))
 
     @property
     def rows(self) -> int:
@@ -83,4 +83,5 @@ class AdaptiveWindow:
 
     def _whole(self) -> NDArray[np.float64]:
         kernel.total(self._buckets, self._sizes, self._scratch[0])
-        return self._scratch[0]
+        whole: NDArray[np.float64] = self._scratch[0]
+        return whole

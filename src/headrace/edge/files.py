@@ -6,7 +6,7 @@ nobody can tell a last number from the beginning of a longer one, and its last l
 CSV is null, quoted or not.
 
 Lines are parsed in large pieces. From a piece that the parser refuses, the lines that are bad by themselves are set
-aside, and the rest is halved until any other bad line stands alone. So a line is judged the same whatever stands
+aside, and the rest is cut until any other bad line stands alone. So a line is judged the same whatever stands
 around it, and a good file is parsed once.
 """
 
@@ -42,6 +42,8 @@ FILE_BYTES_KEPT: Final = 64 * 1024
 """How much is kept of a file, or of a record, that is too large to be kept whole in [events]."""
 _PIECE_BYTES: Final = 32 << 20
 _ALONE: Final = 32
+_PARTS: Final = 16
+"""Into how many parts a refused piece is cut: every level of cutting parses its bad parts once more."""
 _SHOWN_MAX: Final = 200
 _BARE_INF: Final[Pattern[bytes]] = compiled(rb"[\s:,\[-]Inf(?!inity)")
 _FIELD: Final = rb'(?:"(?:[^"]|"")*+"(?:[^,"][^,]*+)?|[^",][^,]*+|)'
@@ -274,7 +276,7 @@ class _CsvParser:
         self.broken: list[Broken] = []
 
     def parse(self, piece: I8) -> None:
-        """Parse some lines, halving around those that the parser refuses."""
+        """Parse some lines, cutting around those that the parser refuses."""
         text = self._lines.joined(piece) + self._guard
         failed: list[tuple[int, int]] = []
 
@@ -313,8 +315,8 @@ class _CsvParser:
         elif len(piece) == 1:
             self._break_unreadable(int(piece[0]))
         else:
-            self.parse(piece[: len(piece) // 2])
-            self.parse(piece[len(piece) // 2 :])
+            for part in np.array_split(piece, min(_PARTS, len(piece))):
+                self.parse(part)
 
     def _readable(self, piece: I8) -> I8:
         """Set aside the lines with an open quote or no UTF-8; without this, each of them would cost many halvings."""
@@ -385,15 +387,15 @@ class _JsonParser:
         self.wrong: dict[str, dict[int, object]] = {}
 
     def parse(self, piece: I8) -> None:
-        """Parse some lines, halving around those that the parser refuses."""
+        """Parse some lines, cutting around those that the parser refuses."""
         table = self._at_once(piece) if self._braced[piece].all() else None
         if table is not None:
             self._take(table, piece)
         elif len(piece) <= _ALONE:
             self._one_by_one(piece)
         else:
-            self.parse(piece[: len(piece) // 2])
-            self.parse(piece[len(piece) // 2 :])
+            for part in np.array_split(piece, min(_PARTS, len(piece))):
+                self.parse(part)
 
     def _take(self, table: pa.Table, piece: I8) -> None:
         self.tables.append(table)
@@ -402,7 +404,9 @@ class _JsonParser:
 
     def _at_once(self, piece: I8) -> pa.Table | None:
         text = self._lines.joined(piece)
-        if _BARE_INF.search(text):  # Arrow's parser takes this for a number; JSON knows no such thing.
+        if b"Inf" in text and _BARE_INF.search(
+            text
+        ):  # Arrow's parser takes this for a number; JSON knows no such thing.
             return None
         try:
             table = arrow_json.read_json(

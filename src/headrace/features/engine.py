@@ -283,9 +283,7 @@ class Engine:
         key = np.concatenate([asked_hash, event_hash[kept], np.zeros((ends, 2), np.uint64)])
         time = np.concatenate([asked.time, events.time[kept], np.full(ends, ENDED_US)])
         values = np.concatenate([np.zeros(len(asked.row)), value[kept], np.zeros(ends)])
-        ids = pa.concat_arrays(
-            [batch.id.take(pa.array(asked.row)), strings([""] * (len(row) - len(asked.row)))]
-        )
+        ids = pa.concat_arrays([batch.id.take(pa.array(asked.row)), strings([""] * (len(row) - len(asked.row)))])
         found = self._resolver.resolve(
             role=role[order],
             key=np.ascontiguousarray(key[order]),
@@ -348,7 +346,14 @@ class Engine:
             row = _merged(order_in, row, order_out, asked.row)
         lowest = newest[row] - group.retention_us
         group.history.run(
-            key=ids, time=time, insert=insert & (ids >= 0), read=read, lowest=lowest, columns=columns, out=out, reason=reason
+            key=ids,
+            time=time,
+            insert=insert & (ids >= 0),
+            read=read,
+            lowest=lowest,
+            columns=columns,
+            out=out,
+            reason=reason,
         )
         reason[~asked_valid] = reasons.MISSING_INPUT
         answers = {}

@@ -17,8 +17,8 @@ from headrace.core import expressions as ex
 from headrace.core import reasons
 from headrace.core.errors import ConfigError
 from headrace.core.records import F8, I8, U1
-from headrace.features.local_time import hour_of_day, weekday
 from headrace.features.keys import hash_columns
+from headrace.features.local_time import hour_of_day, weekday
 
 __all__ = ["Column", "Evaluator"]
 
@@ -97,7 +97,8 @@ class Evaluator:
     def mask(self, condition: ex.Expression) -> NDArray[np.bool_]:
         """Return where a condition holds; where it is missing it does not hold."""
         values = self.column(condition).as_numbers()
-        return (values == values) & (values != 0.0)
+        holds: NDArray[np.bool_] = ~np.isnan(values) & (values != 0.0)
+        return holds
 
     def _compute(self, expression: ex.Expression) -> Column:
         match expression:
@@ -155,7 +156,9 @@ class Evaluator:
 
     def _literal(self, value: object) -> Column:
         if isinstance(value, str):
-            return Column(self._ok(), texts=pa.array([value], pa.string()).take(pa.array(np.zeros(self._count, np.int64))))
+            return Column(
+                self._ok(), texts=pa.array([value], pa.string()).take(pa.array(np.zeros(self._count, np.int64)))
+            )
         if value is None:
             return Column(np.full(self._count, reasons.MISSING_INPUT, np.uint8), np.full(self._count, np.nan))
         if isinstance(value, bool | int | float):

@@ -80,9 +80,7 @@ class Resolver:
         self._event_used = np.zeros(0, np.uint8)
         self._queue = np.zeros(_LEAST, np.int64)
         self._heap = np.zeros(0, np.int64)
-        self._heads = {
-            name: np.zeros(0, np.int64) for name in ("first_slot", "last_slot", "first_event", "last_event")
-        }
+        self._heads = {name: np.zeros(0, np.int64) for name in ("first_slot", "last_slot", "first_event", "last_event")}
         self._free_slots = np.zeros(0, np.int64)
         self._free_events = np.zeros(0, np.int64)
 
@@ -247,12 +245,15 @@ class Resolver:
         if count > size:
             more = max(count - size, size, _LEAST)
             self._heads = {
-                name: np.concatenate([array, np.full(more, kernel.NONE, np.int64)]) for name, array in self._heads.items()
+                name: np.concatenate([array, np.full(more, kernel.NONE, np.int64)])
+                for name, array in self._heads.items()
             }
 
     def _give_back(self, slots: I8, events: I8, touched: I8) -> None:
         """Let freed places be used again, and forget the keys for which nothing waits."""
-        keys = np.unique(np.concatenate([self._slots["key"][slots], self._events["key"][events], touched[touched >= 0]]))
+        keys = np.unique(
+            np.concatenate([self._slots["key"][slots], self._events["key"][events], touched[touched >= 0]])
+        )
         empty = (self._heads["first_slot"][keys] == kernel.NONE) & (self._heads["first_event"][keys] == kernel.NONE)
         self._keys.remove(keys[empty])
         self._slot_id[slots] = ""

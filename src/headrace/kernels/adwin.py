@@ -8,6 +8,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from headrace.kernels.elementary import log
+
 F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
 
@@ -72,10 +74,10 @@ def insert(buckets: F8, sizes: I8, count: float, mean: float, m2: float) -> None
 
 
 @njit(cache=True, nogil=True)
-def shrink(buckets: F8, sizes: I8, log_delta: float, whole: F8, old: F8, new: F8) -> float:
+def shrink(buckets: F8, sizes: I8, log_delta: float, whole: F8, old: F8) -> float:
     """Drop old buckets while some cut shows two different means; return the last rise seen, 0 for no cut.
 
-    log_delta: log(2 / delta). whole, old, new: f8[3], scratch. The bound is that of section 4.1, with the variance of
+    log_delta: log(2 / delta). whole, old: f8[3], scratch. The bound is that of section 4.1, with the variance of
     the whole window; delta is divided by the log of the window's length, as there. The rise is new mean - old mean.
     """
     rise = 0.0
@@ -86,7 +88,7 @@ def shrink(buckets: F8, sizes: I8, log_delta: float, whole: F8, old: F8, new: F8
         if whole[COUNT] < 10.0:
             return rise
         spread = whole[M2] / whole[COUNT]
-        confidence = log_delta + _log(_log(whole[COUNT]))
+        confidence = log_delta + log(log(whole[COUNT]))
         old[:] = 0.0
         for level in range(LEVELS - 1, -1, -1):
             for place in range(sizes[level]):
@@ -106,21 +108,3 @@ def shrink(buckets: F8, sizes: I8, log_delta: float, whole: F8, old: F8, new: F8
         if cut:
             _drop_oldest(buckets, sizes)
     return rise
-
-
-@njit(cache=True, nogil=True)
-def _log(x: float) -> float:
-    """Return the natural logarithm of x > 0 within 1e-12, by plain multiply and add."""
-    turns = 0
-    while x > 1.4142135623730951:
-        x *= 0.5
-        turns += 1
-    while x < 0.7071067811865476:
-        x *= 2.0
-        turns -= 1
-    ratio = (x - 1.0) / (x + 1.0)
-    square = ratio * ratio
-    series = 0.0
-    for term in range(25, 0, -2):
-        series = series * square + 1.0 / term
-    return 2.0 * ratio * series + turns * 0.6931471805599453

@@ -41,7 +41,7 @@ NONE = -1
 
 @njit(cache=True, nogil=True)
 def _earlier(close: I8, sequence: I8, a: int, b: int) -> bool:
-    return close[a] < close[b] or (close[a] == close[b] and sequence[a] < sequence[b])
+    return bool(close[a] < close[b] or (close[a] == close[b] and sequence[a] < sequence[b]))
 
 
 @njit(cache=True, nogil=True)
@@ -146,7 +146,8 @@ def resolve(
 ) -> int:
     """Walk n rows in log order; return how many labels were written to `out_*`.
 
-    role: u1[n], REQUEST, EVENT, or that no more of either will come (time is then ENDED_US). key: i8[n], dense. time: i8[n].
+    role: u1[n], REQUEST, EVENT, or that no more of either will come (time is then ENDED_US).
+    key: i8[n], dense. time: i8[n].
     value: f8[n], of events; NaN is no answer. item: i8[n], the slot of a request or the place of an event, chosen by
     the caller and free. freed: i8[2], counts of `freed_slots` and `freed_events`, which the caller may use again
     after this call. A slot that closes without an answer gives `otherwise`, which may be NaN.

@@ -81,7 +81,7 @@ def _tokens(
         bucket = MISSING
         if abs(x) <= FARTHEST:
             z = (x - scaler[MEAN, j]) * scales[j]
-            bucket = int(math.floor(min(max(z, -8.0), 8.0) * BINS_PER_DEVIATION + 0.5)) + HALF_BINS
+            bucket = math.floor(min(max(z, -8.0), 8.0) * BINS_PER_DEVIATION + 0.5) + HALF_BINS
             places[made] = 1 + j
             values[made] = min(max(z, -clip), clip)
             made += 1
@@ -106,8 +106,18 @@ def _score(made: int, places: I8, values: F8, weights: F8) -> float:
 
 @njit(cache=True, nogil=True)
 def predict(
-    dense: F8, ids: I4, starts: I8, scaler: F8, weights: F8, clip: float, bin_value: float, category_value: float,
-    scales: F8, places: I8, values: F8, scores: F8,
+    dense: F8,
+    ids: I4,
+    starts: I8,
+    scaler: F8,
+    weights: F8,
+    clip: float,
+    bin_value: float,
+    category_value: float,
+    scales: F8,
+    places: I8,
+    values: F8,
+    scores: F8,
 ) -> None:
     for j in range(dense.shape[1]):
         scales[j] = _scale(scaler, j)
@@ -118,8 +128,22 @@ def predict(
 
 @njit(cache=True, nogil=True)
 def learn(
-    dense: F8, ids: I4, y: F8, weight: F8, starts: I8, scaler: F8, weights: F8, sums: F8, rate: float, clip: float,
-    bin_value: float, category_value: float, scales: F8, places: I8, values: F8, scores: F8,
+    dense: F8,
+    ids: I4,
+    y: F8,
+    weight: F8,
+    starts: I8,
+    scaler: F8,
+    weights: F8,
+    sums: F8,
+    rate: float,
+    clip: float,
+    bin_value: float,
+    category_value: float,
+    scales: F8,
+    places: I8,
+    values: F8,
+    scores: F8,
 ) -> None:
     for j in range(dense.shape[1]):
         scales[j] = _scale(scaler, j)

@@ -23,7 +23,7 @@ _ALL = np.uint64(0xFFFF)
 
 
 @njit(cache=True, nogil=True)
-def _bucket(bits: np.uint64) -> int:
+def _bucket(bits: np.uint64) -> np.int64:
     head = bits >> _SHIFT
     if head & _SIGN != np.uint64(0):
         return np.int64(_ALL - head)

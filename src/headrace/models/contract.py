@@ -89,7 +89,9 @@ def check_accepts(learner: Learner, columns: Columns) -> None:
     """Raise ConfigError if a learner that takes numbers only is given categories."""
     if columns.categories and getattr(learner, "accepts", "dense") != "block":
         names = ", ".join(columns.categories)
-        raise ConfigError("model", wanted="a model that accepts categories (accepts = 'block')", got=f"{learner!r} for {names}")
+        raise ConfigError(
+            "model", wanted="a model that accepts categories (accepts = 'block')", got=f"{learner!r} for {names}"
+        )
 
 
 def rows_for(learner: Learner, block: Block) -> Any:

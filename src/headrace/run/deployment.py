@@ -1,18 +1,19 @@
 """A deployment: the topics of a pipeline, and the tasks that read and write them. One line a task; see DESIGN 1.
 
-    sources -> ingest -> [events] -> featurize -> [features] -> predict -> [predictions] -> join -> [examples] -> learn
-                                                      ^ control              |-> act                              |
-    [features] [predictions] [examples] -> watch -> [sketches] -> judge -> [control] <- learn, respond, command <-+
+sources -> ingest -> [events] -> featurize -> [features] -> predict -> [predictions] -> join -> [examples] -> learn
+                                                  ^ control              |-> act                              |
+[features] [predictions] [examples] -> watch -> [sketches] -> judge -> [control] <- learn, respond, command <-+
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from headrace.core.errors import ConfigError, nearest
 from headrace.core.records import StreamSchema
 from headrace.core.time import DAY_US
+from headrace.drift import ADWIN, PSI
 from headrace.features.engine import Engine
 from headrace.models.contract import Columns
 from headrace.run.clock import Clock
@@ -59,7 +60,7 @@ TOPICS: Final = (EVENTS, "features", "predictions", "examples", "sketches", "con
 _INBOX: Final = "inbox"
 
 
-def event_streams(pipeline: "Pipeline") -> tuple[StreamSchema, ...]:
+def event_streams(pipeline: "Pipeline[Any]") -> tuple[StreamSchema, ...]:
     """Return the streams of [events]: ticks, rejected records, and one stream a source."""
     sources = pipeline.source_settings()
     return (TICK, REJECTED, *(StreamSchema(source.name, source.kind, source.schema.arrow) for source in sources))
@@ -73,7 +74,7 @@ class Deployment:
     In history nothing reads a clock, and `predict` waits for the promises of `learn` and `judge`.
     """
 
-    pipeline: "Pipeline"
+    pipeline: "Pipeline[Any]"
     log: Log
     folder: Path | None
     clock: Clock
@@ -126,7 +127,9 @@ class Deployment:
 
     def engine(self) -> Engine:
         """Return a fresh feature engine over the streams of [events]."""
-        return Engine(self.pipeline.features, self.pipeline.label, event_streams(self.pipeline), self.pipeline.source_settings())
+        return Engine(
+            self.pipeline.features, self.pipeline.label, event_streams(self.pipeline), self.pipeline.source_settings()
+        )
 
     def _ingest(self, ingest: Ingest) -> Placed:
         writer = Writer(self.topic(EVENTS), "ingest")
@@ -198,7 +201,7 @@ class Deployment:
 
     def _judge(self) -> Judge:
         return Judge(
-            detectors=self.pipeline.watch,
+            detectors=[entry for entry in self.pipeline.watch if isinstance(entry, PSI | ADWIN)],
             columns=self.columns(),
             every_us=JUDGE_PACE_US,
             watchers=len(WATCHED),

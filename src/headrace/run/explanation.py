@@ -1,6 +1,7 @@
 """explain: what one prediction was made of, found again in the log by plain search, not by the engine."""
 
 from dataclasses import dataclass
+from math import isnan
 from typing import Any, Final, final
 
 import numpy as np
@@ -45,7 +46,7 @@ class Explanation:
         }
 
 
-def explain(deployment: Deployment, id: str) -> Explanation:  # noqa: A002 - the user's word
+def explain(deployment: Deployment, id: str) -> Explanation:
     """Return what the prediction of one request was made of.
 
     Raises ConfigError if no request of that id was answered.
@@ -159,8 +160,10 @@ class _Search:
             batch, causes = piece.batch, piece.causes
             for place, row in enumerate(batch.rows_of(_LABEL).tolist()):
                 value = batch.payloads[_LABEL]["value"][place].as_py()
-                if batch.id[row].as_py() in ids and causes.position(row) < mine and value == value:
-                    found.append({"event_time_us": int(batch.event_time[row]), "id": batch.id[row].as_py(), "value": value})
+                if batch.id[row].as_py() in ids and causes.position(row) < mine and not isnan(value):
+                    found.append(
+                        {"event_time_us": int(batch.event_time[row]), "id": batch.id[row].as_py(), "value": value}
+                    )
         return found
 
     def _same_key(self, evaluator: Evaluator, keys: tuple[Expression, ...], equals: tuple[Expression, ...]) -> Any:
@@ -177,13 +180,13 @@ class _Search:
         return same
 
 
-def _row_of(batch: Batch, stream: int, id: str) -> int | None:  # noqa: A002
+def _row_of(batch: Batch, stream: int, id: str) -> int | None:
     rows = batch.rows_of(stream)
     found = pc.equal(batch.id, id).to_numpy(zero_copy_only=False)[rows] & (batch.verdict[rows] <= Verdict.LATE)
     return int(rows[np.argmax(found)]) if found.any() else None
 
 
-def _payload(deployment: Deployment, topic: str, stream: int, id: str) -> dict[str, Any] | None:  # noqa: A002
+def _payload(deployment: Deployment, topic: str, stream: int, id: str) -> dict[str, Any] | None:
     """Return the first row of one stream with this id, with the time of its row as `known`."""
     for piece in taken(deployment.topic(topic)):
         batch = piece.batch

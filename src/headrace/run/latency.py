@@ -1,13 +1,15 @@
 """How long it took from an event's creation to its prediction being readable, measured where both are known."""
 
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
 
-from headrace.core.records import I8
 from headrace.run.clock import Clock
 from headrace.topics.contract import Topic
 from headrace.topics.reader import Reader
+
+if TYPE_CHECKING:
+    from headrace.core.records import I8
 
 __all__ = ["LatencyProbe"]
 

@@ -4,7 +4,7 @@ import sys
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from headrace.core.config import Config, load_config
 from headrace.core.errors import ConfigError
@@ -25,7 +25,7 @@ CONFIG: Final = "headrace.toml"
 class Project:
     """A pipeline and its surroundings."""
 
-    pipeline: "Pipeline"
+    pipeline: "Pipeline[Any]"
     config: Config
 
     @classmethod
@@ -56,7 +56,7 @@ class Project:
         return Deployment(pipeline=self.pipeline, log=log, folder=self.folder, clock=clock or SystemClock(), live=live)
 
 
-def _pipelines(file: Path) -> "list[Pipeline]":
+def _pipelines(file: Path) -> "list[Pipeline[Any]]":
     from headrace.run.pipeline import Pipeline  # noqa: PLC0415 - the user's file is imported first, errors at its lines
 
     if not file.exists():

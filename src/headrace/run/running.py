@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,6 @@ from headrace.edge.file_sink import FileSink
 from headrace.edge.files import SourceFiles
 from headrace.edge.history import MergedHistory
 from headrace.edge.paced import PacedHistory
-from headrace.edge.sink import Sink
 from headrace.edge.webhook_sink import Webhook, WebhookSink
 from headrace.features.evaluator import Evaluator
 from headrace.run.clock import Clock, SystemClock
@@ -25,6 +24,9 @@ from headrace.run.worker import Placed, Worker
 from headrace.stages.act import Outlet
 from headrace.stages.ingest import Ingest
 from headrace.topics.contract import Log
+
+if TYPE_CHECKING:
+    from headrace.edge.sink import Sink
 
 __all__ = ["Running", "open_ingest", "open_outlets", "run"]
 

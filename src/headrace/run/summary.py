@@ -46,7 +46,9 @@ def summary(deployment: Deployment) -> dict[str, Any]:
         "generation": deployment.generation,
         "events": sum(counts["received"] for counts in outcomes.values()),
         "ticks": ticks,
-        "late": sum(counts["late_kept"] + counts["late_aside"] + counts["late_dropped"] for counts in outcomes.values()),
+        "late": sum(
+            counts["late_kept"] + counts["late_aside"] + counts["late_dropped"] for counts in outcomes.values()
+        ),
         "dead": sum(counts[outcome] for counts in outcomes.values() for outcome in dead),
         "ledger": outcomes,
         "ledger_balances": ledger.balances(),

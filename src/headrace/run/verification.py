@@ -71,9 +71,9 @@ def _verify_vectors(deployment: Deployment, found: Verification) -> None:
     """Compare value digests row by row; only rows that differ are looked at column by column."""
     logged = _Rows(piece.batch for piece in taken(deployment.topic("features")))
     names = (*deployment.columns().dense, *deployment.columns().categories)
-    for fresh in _recomputed(deployment):
-        other = logged.next(len(fresh))
-        fresh = fresh.slice(0, len(other))
+    for again in _recomputed(deployment):
+        other = logged.next(len(again))
+        fresh = again.slice(0, len(other))
         if len(fresh) == 0:
             return
         found.vectors += int(np.count_nonzero(fresh.stream == _REQUEST))
@@ -101,8 +101,8 @@ def _first_column(logged: Batch, fresh: Batch, row: int, names: tuple[str, ...])
 def _values(batch: Batch, row: int, names: tuple[str, ...]) -> dict[str, Any]:
     stream = int(batch.stream[row])
     place = int(np.count_nonzero(batch.stream[:row] == stream))
-    entry = batch.payloads[stream].slice(place, 1).to_pylist()[0]
-    values = {
+    entry: dict[str, Any] = batch.payloads[stream].slice(place, 1).to_pylist()[0]
+    values: dict[str, Any] = {
         "stream": stream,
         "event_time": int(batch.event_time[row]),
         "arrival_time": int(batch.arrival_time[row]),

@@ -7,7 +7,7 @@ from typing import Final, Protocol, final
 import numpy as np
 import pyarrow as pa
 
-from headrace.core.position import START, Position
+from headrace.core.position import START
 from headrace.core.records import Batch
 from headrace.core.time import ENDED_US
 from headrace.edge.sink import Sink

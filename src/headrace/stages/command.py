@@ -13,6 +13,7 @@ from headrace.topics.schemas import CONTROL, INBOX
 
 __all__ = ["Command"]
 
+
 @final
 class Command(Stage):
     """Pass commands on, in the order in which the inbox took them, each id once."""

@@ -34,7 +34,14 @@ class Featurize(Stage):
     """
 
     def __init__(
-        self, engine: Engine, *, events: Sequence[StreamSchema], paces_us: Sequence[int], output: str, dense: int, ids: int
+        self,
+        engine: Engine,
+        *,
+        events: Sequence[StreamSchema],
+        paces_us: Sequence[int],
+        output: str,
+        dense: int,
+        ids: int,
     ) -> None:
         self._engine = engine
         self._paces_us = tuple(sorted(set(paces_us)))
@@ -61,7 +68,9 @@ class Featurize(Stage):
 
     def _batch(self, batch: Batch, vectors: Vectors, progress_rows: I8, until: I8, rows: I8) -> Batch:
         labels = vectors.labels
-        kinds = np.repeat(np.array([_PROGRESS, _REQUEST, _LABEL], np.uint8), [len(until), len(vectors.row), len(labels.row)])
+        kinds = np.repeat(
+            np.array([_PROGRESS, _REQUEST, _LABEL], np.uint8), [len(until), len(vectors.row), len(labels.row)]
+        )
         order = np.argsort(rows, kind="stable")
         rows, kinds = rows[order], kinds[order]
         first = np.concatenate([[True], rows[1:] != rows[:-1]])
@@ -112,7 +121,9 @@ class Featurize(Stage):
         rows = np.flatnonzero(reached > before)
         until = reached[rows]
         self._reached_us = int(reached[-1])
-        for place, source in zip(batch.rows_of(self._tick), batch.payloads[self._tick]["source"].to_pylist(), strict=True):
+        for place, source in zip(
+            batch.rows_of(self._tick), batch.payloads[self._tick]["source"].to_pylist(), strict=True
+        ):
             self._ended.add(source)
             if self._ended >= self._sources and not self.ended:
                 # The last source has ended. It takes the place of a pace that the same row may have crossed.
@@ -125,7 +136,11 @@ class Featurize(Stage):
     def snapshot(self) -> tuple[Arrays, Meta]:
         """Return the engine's state, and how far progress was announced."""
         arrays, meta = self._engine.snapshot()
-        own: dict[str, Any] = {"reached_us": self._reached_us, "sources_ended": sorted(self._ended), "ended": self.ended}
+        own: dict[str, Any] = {
+            "reached_us": self._reached_us,
+            "sources_ended": sorted(self._ended),
+            "ended": self.ended,
+        }
         return arrays, {**own, "engine": meta}
 
     def restore(self, arrays: Arrays, meta: Meta) -> None:

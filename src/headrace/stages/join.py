@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from headrace.core.errors import StateError
 from headrace.core.position import K_BITS
-from headrace.core.records import F8, I4, I8, Batch, StreamSchema, block, flat_block
+from headrace.core.records import F8, I4, I8, Batch, block, flat_block
 from headrace.core.time import ENDED_US
 from headrace.features.keys import KeyTable, hash_columns
 from headrace.stages.contract import Outputs, Stage
@@ -161,7 +161,9 @@ class Join(Stage):
         found = self._predictions.read(0, offset, 1)
         if not found or found[0][0] != offset:
             raise StateError(
-                "join", wanted=f"offset {offset} of {self._predictions.manifest.topic} (its retention is too short)", got="gone"
+                "join",
+                wanted=f"offset {offset} of {self._predictions.manifest.topic} (its retention is too short)",
+                got="gone",
             )
         answers = _answers(found[0][1])
         self._frames[offset] = answers

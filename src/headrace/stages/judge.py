@@ -151,7 +151,8 @@ class Judge(Stage):
             before = window.mean
             rise = window.add(count, mean, m2)
             if rise > 0:
-                text = f"the mean error rose by {rise:.4f} (window: {before:.4f} to {window.mean:.4f}) before {instant_text(until_us)}"
+                where = f"(window: {before:.4f} to {window.mean:.4f}) before {instant_text(until_us)}"
+                text = f"the mean error rose by {rise:.4f} {where}"
                 columns = {"detector": "adwin", "column": "error", "value": window.mean, "threshold": before}
                 put("alarm", {**columns, "text": text})
                 self.alarms += 1
@@ -161,7 +162,10 @@ class Judge(Stage):
         arrays: Arrays = {}
         columns = []
         for number, watched in enumerate(self._psi):
-            arrays[f"{number}.buckets"], arrays[f"{number}.counts"] = watched.reference.buckets, watched.reference.counts
+            arrays[f"{number}.buckets"], arrays[f"{number}.counts"] = (
+                watched.reference.buckets,
+                watched.reference.counts,
+            )
             arrays[f"{number}.recent"] = np.array(watched.recent, np.int64).reshape(-1, len(watched.edges) + 1)
             columns.append({"first_us": watched.first_us, "out": watched.out, "days": watched.days})
         for number, window in enumerate(self._adwin):

@@ -96,7 +96,10 @@ class Learn(Stage):
         bundle = packed(*self._learner.snapshot())
         self._number += 1
         name = f"v{self._number}-{hashlib.sha256(bundle).hexdigest()[:12]}"
-        metrics = {"prequential_log_loss": self._loss / self._loss_rows if self._loss_rows else None, "rows": self._loss_rows}
+        metrics = {
+            "prequential_log_loss": self._loss / self._loss_rows if self._loss_rows else None,
+            "rows": self._loss_rows,
+        }
         version = {
             "number": self._number,
             "name": name,

@@ -68,7 +68,9 @@ class Snapshots:
             for old in self._files()[_KEPT:]:
                 old.unlink(missing_ok=True)
         except OSError as error:
-            raise SurroundingsError(f"snapshots {self._folder.name}", wanted="a disk to write to", got=str(error)) from error
+            raise SurroundingsError(
+                f"snapshots {self._folder.name}", wanted="a disk to write to", got=str(error)
+            ) from error
 
     def newest_first(self) -> Iterator[tuple[Arrays, Meta]]:
         """Yield the snapshots that can be read, the one that stands furthest first."""

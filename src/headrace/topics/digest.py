@@ -44,7 +44,8 @@ def value_digest(batch: Batch) -> str:
 
 def _absorb_payload(rows: NDArray[np.int64], payload: pa.RecordBatch, digests: NDArray[np.uint64]) -> None:
     words, texts = [], []
-    for column in payload.columns:
+    for whole in payload.columns:
+        column = whole
         if column.null_count:
             # Only the null rows absorb a mark: whether a piece of the column holds any must not be seen by the others.
             null = rows[column.is_null().to_numpy(zero_copy_only=False)]

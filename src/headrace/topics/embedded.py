@@ -181,7 +181,9 @@ class EmbeddedLog(Log):
             found = list(self.execute("SELECT number, manifest FROM topics WHERE name = ?", (topic,)))
             if not found:
                 names = self.names()
-                raise StateError(f"log {self._path.name}", wanted=f"one of the topics {names}", got=topic + nearest(topic, names))
+                raise StateError(
+                    f"log {self._path.name}", wanted=f"one of the topics {names}", got=topic + nearest(topic, names)
+                )
             number, text = found[0]
             known = self._topics[topic] = _EmbeddedTopic(self, Manifest.from_json(text), number)
         return known

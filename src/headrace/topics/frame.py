@@ -93,7 +93,9 @@ def encode(frame: Frame, manifest: Manifest) -> bytes:
         if payload.num_rows:
             if not payload.schema.equals(stream.schema):
                 raise StateError(
-                    f"topic {manifest.topic!r}, stream {stream.name!r}", wanted=str(stream.schema), got=str(payload.schema)
+                    f"topic {manifest.topic!r}, stream {stream.name!r}",
+                    wanted=str(stream.schema),
+                    got=str(payload.schema),
                 )
             parts.append((number, payload.serialize()))
     body = b"".join(piece for number, part in parts for piece in (_PART.pack(number, part.size), part))
@@ -115,7 +117,7 @@ def encode(frame: Frame, manifest: Manifest) -> bytes:
         len(packed),
     )
     check = google_crc32c.extend(google_crc32c.value(header), packed)
-    return header + _CHECK.pack(check) + packed
+    return b"".join((header, _CHECK.pack(check), packed))
 
 
 def decode(raw: bytes, manifest: Manifest) -> Frame:
@@ -151,12 +153,15 @@ def decode(raw: bytes, manifest: Manifest) -> Frame:
         place += size
     if spine is None:
         raise StateError(where, wanted="a spine", got="none")
-    columns = [spine.column(number).to_numpy() for number in range(len(_SPINE) - 1)]
+    offset, sub, stream, event_time, arrival_time, verdict = (
+        spine.column(number).to_numpy() for number in range(len(_SPINE) - 1)
+    )
+    ids = spine.column(len(_SPINE) - 1)
     return Frame(
         producer=fields[5],
         after=Position(fields[7], fields[8]),
         through=Position(fields[9], fields[10]),
-        batch=Batch(*columns, spine.column(len(_SPINE) - 1), tuple(payloads)),
+        batch=Batch(offset, sub, stream, event_time, arrival_time, verdict, ids, tuple(payloads)),
         digest_before=fields[11],
         digest_after=fields[12],
     )

@@ -67,7 +67,9 @@ class MemoryLog(Log):
     def open(self, topic: str) -> Topic:
         """Open a topic; see `Log.open`."""
         if topic not in self._topics:
-            raise StateError("log", wanted=f"one of the topics {self.names()}", got=topic + nearest(topic, self.names()))
+            raise StateError(
+                "log", wanted=f"one of the topics {self.names()}", got=topic + nearest(topic, self.names())
+            )
         return self._topics[topic]
 
     def names(self) -> Sequence[str]:

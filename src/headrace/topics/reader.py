@@ -117,10 +117,16 @@ class Reader:
         manifest = self.topic.manifest
         where = f"topic {manifest.topic!r}"
         if cut["incarnation"] != manifest.incarnation:
-            raise StateError(where, wanted="the topic that the snapshot was taken of (start a new generation)", got="another of its name")
+            raise StateError(
+                where,
+                wanted="the topic that the snapshot was taken of (start a new generation)",
+                got="another of its name",
+            )
         if not self.topic.begin(self.partition) <= cut["offset"] <= self.topic.end(self.partition):
             span = f"{self.topic.begin(self.partition)}..{self.topic.end(self.partition)}"
-            raise StateError(where, wanted=f"an offset within {span} (an older snapshot, or a new generation)", got=cut["offset"])
+            raise StateError(
+                where, wanted=f"an offset within {span} (an older snapshot, or a new generation)", got=cut["offset"]
+            )
         self.offset = cut["offset"]
         numbers = {name: number for number, name in enumerate(manifest.producers)}
         self.through = {numbers[name]: Position(*place) for name, place in cut["through"].items()}
@@ -138,5 +144,3 @@ class Reader:
                 got="another running digest",
             )
         self.digests[frame.producer] = frame.digest_after
-
-

@@ -13,12 +13,12 @@ from headrace.core.records import Kind, StreamSchema
 
 __all__ = [
     "CONTROL",
+    "INBOX",
     "LABEL",
     "PROGRESS",
     "REJECTED",
     "SKETCHES",
     "TICK",
-    "INBOX",
     "example_streams",
     "feature_streams",
     "no_rows",
@@ -66,7 +66,9 @@ CONTROL: Final = (
     StreamSchema(
         "pointer",
         Kind.CONTROL,
-        pa.schema([("command", pa.string()), ("champion", pa.string()), ("expected", pa.string()), ("hold", pa.bool_())]),
+        pa.schema(
+            [("command", pa.string()), ("champion", pa.string()), ("expected", pa.string()), ("hold", pa.bool_())]
+        ),
     ),
     StreamSchema(
         "score",
@@ -131,7 +133,9 @@ INBOX: Final = (
     StreamSchema(
         "command",
         Kind.COMMAND,
-        pa.schema([("command", pa.string()), ("champion", pa.string()), ("expected", pa.string()), ("hold", pa.bool_())]),
+        pa.schema(
+            [("command", pa.string()), ("champion", pa.string()), ("expected", pa.string()), ("hold", pa.bool_())]
+        ),
     ),
 )
 """A person's commands: move `champion` there if it now is `expected`; `hold` keeps later versions from taking over."""

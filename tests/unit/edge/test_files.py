@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as arrow_csv
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,6 @@ from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
 
 from headrace.core.errors import SurroundingsError
 from headrace.core.schema import EventSchema, FieldSchema
-from headrace.edge import files
 from headrace.edge.decode import RECORD_BYTES_MAX, decode
 from headrace.edge.files import FILE_BYTES_KEPT, Format, RawFile, read_file
 from headrace.edge.reasons import REASONS
@@ -232,13 +232,13 @@ def test_a_quote_is_open_exactly_where_arrow_swallows_the_next_line(tmp_path: Pa
 
 def test_many_bad_lines_cost_no_more_than_one_look_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
-    real = files.arrow_csv.read_csv
+    real = arrow_csv.read_csv
 
     def counted(*given_to: Any, **how: Any) -> Any:
         calls.append(1)
         return real(*given_to, **how)
 
-    monkeypatch.setattr(files.arrow_csv, "read_csv", counted)
+    monkeypatch.setattr(arrow_csv, "read_csv", counted)
     raw = read(tmp_path, "csv", b"a,b\n" + b'"open,1\nx,2\ncaf\xe9,3\n' * 500)
     assert raw.records == 1500
     assert len(raw.broken) == 1000

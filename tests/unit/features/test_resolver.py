@@ -103,7 +103,9 @@ def test_a_restored_resolver_goes_on_as_if_nothing_had_happened(plan: LabelPlan,
 
 
 @given(plans, logs())
-def test_when_both_sides_have_ended_nothing_waits_and_every_request_is_counted(plan: LabelPlan, rows: list[Row]) -> None:
+def test_when_both_sides_have_ended_nothing_waits_and_every_request_is_counted(
+    plan: LabelPlan, rows: list[Row]
+) -> None:
     ended = [row for row in rows if "ended" not in row.role] + [Row("requests ended"), Row("events ended")]
     resolver = Resolver(plan)
     run(resolver, ended, 0)
@@ -118,7 +120,13 @@ def test_a_label_for_an_unknown_request_and_a_label_twice_are_counted() -> None:
     #  a    request  label    label
     #  b                               label
     plan = LabelPlan(
-        after_us=0, within_us=100, how="first", otherwise=math.nan, event_disorder_us=0, request_disorder_us=0, carried=1
+        after_us=0,
+        within_us=100,
+        how="first",
+        otherwise=math.nan,
+        event_disorder_us=0,
+        request_disorder_us=0,
+        carried=1,
     )
     resolver = Resolver(plan)
     rows = [Row("request", 1, 0, 0.0, "a"), Row("event", 1, 5, 1.0), Row("event", 1, 6, 0.0), Row("event", 2, 7, 1.0)]

@@ -1,5 +1,6 @@
 """Frames: what goes in comes out, and damage is never mistaken for data."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -64,7 +65,7 @@ def test_the_running_digest_does_not_depend_on_how_rows_are_cut(cuts: list[int])
     whole = rows(PLACES)
     edges = [0, *sorted(cuts), len(whole)]
     digest = 0
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in itertools.pairwise(edges):
         digest = running_digest(digest, whole.slice(start, stop))
     assert digest == running_digest(0, whole)
 

@@ -9,6 +9,7 @@ HeadraceError
 
 import difflib
 from collections.abc import Iterable
+from typing import final
 
 __all__ = ["ConfigError", "HeadraceError", "RecordError", "StateError", "SurroundingsError", "nearest"]
 
@@ -30,6 +31,7 @@ def _rebuilt(kind: type[HeadraceError], where: str, wanted: str, got: object) ->
     return kind(where, wanted=wanted, got=got)
 
 
+@final
 class ConfigError(HeadraceError):
     """The user wrote something impossible.
 
@@ -39,14 +41,17 @@ class ConfigError(HeadraceError):
     """
 
 
+@final
 class RecordError(HeadraceError):
     """One record is unusable. Its bytes, reason and error are kept in [events]."""
 
 
+@final
 class StateError(HeadraceError):
     """Saved state cannot be used; the stage stops, and the message names the remedy."""
 
 
+@final
 class SurroundingsError(HeadraceError):
     """The disk, a broker or a permission stands in the way: mend it and try again."""
 

@@ -4,7 +4,7 @@
 that offset, and the number of the output that this row caused.
 """
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, final
 
 __all__ = ["ALL", "K_BITS", "START", "Position", "sub_of"]
 
@@ -14,6 +14,7 @@ ALL: Final = 2**63 - 1
 _LAST_K: Final = (1 << K_BITS) - 1
 
 
+@final
 class Position(NamedTuple):
     """A place in a topic partition or in a source; tuples compare as positions do.
 

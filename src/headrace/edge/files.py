@@ -21,12 +21,14 @@ from re import Pattern
 from re import compile as compiled
 from typing import Any, Final, Literal, TypeAlias, final
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 import pyarrow.json as arrow_json
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from headrace.core.errors import RecordError, SurroundingsError
 from headrace.core.records import I8
@@ -319,7 +321,7 @@ class _CsvParser:
                 self.parse(part)
 
     def _readable(self, piece: I8) -> I8:
-        """Set aside the lines with an open quote or no UTF-8; without this, each of them would cost many halvings."""
+        """Set aside the lines with an open quote or no UTF-8; without this, each of them would cost many cuts."""
         texts = self._lines.texts(piece)
         good = np.array([_QUOTES_CLOSED.fullmatch(text) is not None and _is_utf8(text) for text in texts], np.bool_)
         for line in piece[~good].tolist():
@@ -342,6 +344,14 @@ def _jsonl(lines: Lines, schema: EventSchema) -> RawFile:
     broken += parser.broken
     row = np.concatenate([np.zeros(0, np.int64), *parser.rows])
     table = pa.concat_tables(parser.tables) if parser.tables else pa.table({})
+    if (np.diff(row) < 0).any():  # Lines that were looked at alone stand behind those that were parsed at once.
+        order = np.argsort(row, kind="stable")
+        row, table = row[order], table.take(pa.array(order))
+    # The parser notes what is wrong by line; `decode` asks by row of the table.
+    wrong = {
+        name: {int(np.searchsorted(row, line)): value for line, value in found.items()}
+        for name, found in parser.wrong.items()
+    }
     return RawFile(
         digest_of(lines.data),
         len(lines),
@@ -349,7 +359,7 @@ def _jsonl(lines: Lines, schema: EventSchema) -> RawFile:
         table,
         tuple(sorted(broken, key=lambda one: one.row)),
         lambda rows: lines.texts(row[rows]),
-        parser.wrong,
+        wrong,
     )
 
 
@@ -361,6 +371,9 @@ _JSON_TYPES: Final = {
     "integer": pa.int64(),
     "bool": pa.bool_(),
 }
+
+
+_PLAIN_TYPES: Final = {"text": str, "category": str, "time": str, "number": float, "integer": int, "bool": bool}
 
 
 @final
@@ -376,11 +389,14 @@ class _JsonParser:
         self._lines = lines
         self._fields = schema.fields
         self._schema = pa.schema([(field.name, _JSON_TYPES[field.kind]) for field in schema.fields])
-        self._count = 0
         view = np.frombuffer(lines.data, np.uint8)
         # If every line begins with { and ends with }, no object can reach over two lines, so the count is a proof.
         braced = (view[lines.start] == ord("{")) & (view[lines.stop - 1] == ord("}"))
         self._braced = braced
+        # Names of fields need not be Python's, so each stands under a number.
+        kinds = [(f"f{place}", _PLAIN_TYPES[field.kind] | None, None) for place, field in enumerate(schema.fields)]
+        names = {f"f{place}": field.name for place, field in enumerate(schema.fields)}
+        self._decoder = msgspec.json.Decoder(msgspec.defstruct("Line", kinds, rename=names))
         self.tables: list[pa.Table] = []
         self.rows: list[I8] = []
         self.broken: list[Broken] = []
@@ -393,14 +409,27 @@ class _JsonParser:
             self._take(table, piece)
         elif len(piece) <= _ALONE:
             self._one_by_one(piece)
+        elif (suspect := self._suspect(piece)).any():
+            self._one_by_one(piece[suspect])
+            if not suspect.all():
+                self.parse(piece[~suspect])
         else:
             for part in np.array_split(piece, min(_PARTS, len(piece))):
                 self.parse(part)
 
+    def _suspect(self, piece: I8) -> NDArray[np.bool_]:
+        """Point out lines that are probably bad. This judges nothing: what it misses is found by cutting."""
+        suspect: NDArray[np.bool_] = ~self._braced[piece]
+        for place in np.flatnonzero(~suspect).tolist():
+            try:
+                self._decoder.decode(self._lines.text(int(piece[place])))
+            except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+                suspect[place] = True
+        return suspect
+
     def _take(self, table: pa.Table, piece: I8) -> None:
         self.tables.append(table)
         self.rows.append(piece)
-        self._count += len(piece)
 
     def _at_once(self, piece: I8) -> pa.Table | None:
         text = self._lines.joined(piece)
@@ -435,7 +464,7 @@ class _JsonParser:
                 continue
             row = self._row(line, found)
             if row is not None:
-                self._note_wrong(self._count + len(rows), row)
+                self._note_wrong(line, row)
                 rows.append(row)
                 read.append(line)
         if rows:
@@ -457,7 +486,7 @@ class _JsonParser:
             return None
         return {field.name: values.get(field.name) for field in self._fields}
 
-    def _note_wrong(self, place: int, row: dict[str, object]) -> None:
+    def _note_wrong(self, line: int, row: dict[str, object]) -> None:
         """Turn each value of a row into its column's type; what fits none is noted and becomes null."""
         for field in self._fields:
             value = row[field.name]
@@ -465,7 +494,7 @@ class _JsonParser:
                 continue
             typed = _typed(field, value)
             if typed is None:
-                self.wrong.setdefault(field.name, {})[place] = value
+                self.wrong.setdefault(field.name, {})[line] = value
             row[field.name] = typed
 
     def _break(self, line: int, wanted: str, got: str) -> None:

@@ -215,7 +215,7 @@ class Evaluator:
         one, two = self.column(expression.left), self.column(expression.right)
         missing = one.missing | two.missing
         if one.texts is not None and two.texts is not None:
-            equal = pc.equal(one.texts, two.texts).fill_null(value=False).to_numpy(zero_copy_only=False)
+            equal = pc.equal(one.texts, two.texts).fill_null(fill_value=False).to_numpy(zero_copy_only=False)
             found = equal if expression.operator == "==" else ~equal
         else:
             with np.errstate(invalid="ignore"):

@@ -174,7 +174,7 @@ class _Search:
             equal = (
                 np.zeros(len(column), bool)
                 if not wanted.is_valid
-                else pc.equal(column, wanted).fill_null(value=False).to_numpy(zero_copy_only=False)
+                else pc.equal(column, wanted).fill_null(fill_value=False).to_numpy(zero_copy_only=False)
             )
             same = equal if same is None else same & equal
         return same

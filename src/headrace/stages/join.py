@@ -78,7 +78,7 @@ class Join(Stage):
         progress = batch.payloads[_PROGRESS]
         if progress.num_rows and progress["until"][-1].as_py() >= ENDED_US:
             self.ended = True
-        rows = np.sort(np.concatenate([kept, batch.rows_of(_PROGRESS)]))
+        rows = np.sort(np.concatenate([kept, batch.rows_of(_PROGRESS)]), kind="stable")
         if len(rows) == 0:
             return Outputs(len(batch))
         examples = Batch(

@@ -11,6 +11,7 @@ import numpy as np
 
 from headrace.core.records import Batch, flat_block
 from headrace.core.time import ENDED_US, UNSPOKEN_US
+from headrace.kernels import moments
 from headrace.models.contract import Block, Columns, Learner, Recipe
 from headrace.stages.contract import Outputs, Stage
 from headrace.store.snapshots import Arrays, Meta, packed
@@ -21,7 +22,6 @@ __all__ = ["Learn"]
 
 _EXAMPLE: Final = 0
 _PROGRESS: Final = 1
-_LEAST: Final = 1e-15
 
 
 @final
@@ -42,8 +42,7 @@ class Learn(Stage):
         self._number = -1
         self._published_examples = -1
         self.examples = 0
-        self._loss = 0.0
-        self._loss_rows = 0
+        self._loss = np.zeros(2)
 
     @property
     def learner(self) -> Learner:
@@ -72,9 +71,7 @@ class Learn(Stage):
         scores = self._learner.learn(Block(dense, ids), y, weight)
         self.examples += len(y)
         if scores is not None:
-            bounded = np.clip(scores, _LEAST, 1 - _LEAST)
-            self._loss += float(np.sum(-np.log(np.where(y > 0.5, bounded, 1 - bounded))))
-            self._loss_rows += len(y)
+            moments.add_log_loss(y, scores, self._loss)
 
     def _reached(self, until_us: int, batch: Batch, row: int) -> list[Entry]:
         """Return the rows for [control] that progress to `until_us` causes."""
@@ -96,9 +93,10 @@ class Learn(Stage):
         bundle = packed(*self._learner.snapshot())
         self._number += 1
         name = f"v{self._number}-{hashlib.sha256(bundle).hexdigest()[:12]}"
+        count, total = self._loss.tolist()
         metrics = {
-            "prequential_log_loss": self._loss / self._loss_rows if self._loss_rows else None,
-            "rows": self._loss_rows,
+            "prequential_log_loss": total / count if count else None,
+            "rows": int(count),
         }
         version = {
             "number": self._number,
@@ -111,7 +109,7 @@ class Learn(Stage):
         }
         self._parent = name
         self._published_examples = self.examples
-        self._loss, self._loss_rows = 0.0, 0
+        self._loss[:] = 0.0
         return version
 
     def snapshot(self) -> tuple[Arrays, Meta]:
@@ -124,8 +122,7 @@ class Learn(Stage):
             "number": self._number,
             "published_examples": self._published_examples,
             "examples": self.examples,
-            "loss": self._loss.hex(),
-            "loss_rows": self._loss_rows,
+            "loss": [value.hex() for value in self._loss.tolist()],
             "ended": self.ended,
         }
 
@@ -134,5 +131,5 @@ class Learn(Stage):
         self._learner.restore(arrays, meta["learner"])
         self._next_us, self._parent, self._number = meta["next_us"], meta["parent"], meta["number"]
         self._published_examples, self.examples = meta["published_examples"], meta["examples"]
-        self._loss, self._loss_rows = float.fromhex(meta["loss"]), meta["loss_rows"]
+        self._loss = np.array([float.fromhex(value) for value in meta["loss"]])
         self.ended = meta["ended"]

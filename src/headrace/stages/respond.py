@@ -24,7 +24,6 @@ class Respond(Stage):
 
     def __init__(self, *, output: str) -> None:
         self._output = output
-        self._champion = ""
         self._ends = 0
         self.decided = 0
 
@@ -32,9 +31,7 @@ class Respond(Stage):
         """Turn alarms into decisions."""
         made: list[Entry] = []
         for entry in entries_of(batch, CONTROL):
-            if entry.stream == "version":
-                self._champion = entry.columns["name"]
-            elif entry.stream == "progress" and entry.columns["until"] >= ENDED_US:
+            if entry.stream == "progress" and entry.columns["until"] >= ENDED_US:
                 self._ends += 1
             elif entry.stream == "alarm":
                 made.append(self._decision(entry))
@@ -46,14 +43,12 @@ class Respond(Stage):
         what = alarm.columns
         action = "retrain" if what["detector"] == "adwin" else "review"
         why = f"{what['text']}; would {action}, decided by a person: headrace versions rollback"
-        columns = {"action": action, "why": why, "champion": self._champion}
-        return Entry("decision", alarm.offset, alarm.sub, alarm.time_us, columns)
+        return Entry("decision", alarm.offset, alarm.sub, alarm.time_us, {"action": action, "why": why})
 
     def snapshot(self) -> tuple[Arrays, Meta]:
-        """Return counters and the champion's name."""
-        return {}, {"champion": self._champion, "ends": self._ends, "decided": self.decided, "ended": self.ended}
+        """Return counters."""
+        return {}, {"ends": self._ends, "decided": self.decided, "ended": self.ended}
 
     def restore(self, arrays: Arrays, meta: Meta) -> None:
         """Stand where a snapshot stood."""
-        self._champion, self._ends = meta["champion"], meta["ends"]
-        self.decided, self.ended = meta["decided"], meta["ended"]
+        self._ends, self.decided, self.ended = meta["ends"], meta["decided"], meta["ended"]

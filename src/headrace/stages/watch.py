@@ -1,12 +1,14 @@
 """watch: fold a topic into sketches that add up, one a column and day; who decides is `judge`."""
 
+from itertools import pairwise
 from typing import Any, Final, final
 
 import numpy as np
 
-from headrace.core.records import F8, I8, Batch, flat_block
+from headrace.core.records import I8, Batch, flat_block
 from headrace.core.time import ENDED_US, UNSPOKEN_US
 from headrace.drift.sketch import Counter, Sketch
+from headrace.kernels import moments
 from headrace.models.contract import Columns
 from headrace.stages.contract import Outputs, Stage
 from headrace.store.snapshots import Arrays, Meta
@@ -66,8 +68,7 @@ class Watch(Stage):
             score = payload["score"].to_numpy().reshape(-1, 1)
             self._counter.add(score, np.zeros((len(score), 0), np.int32))
         else:
-            error: F8 = np.abs(payload["score"].to_numpy() - payload["y"].to_numpy())
-            _add(self._error, len(error), float(error.mean()), float(((error - error.mean()) ** 2).sum()))
+            moments.add_errors(payload["y"].to_numpy(), payload["score"].to_numpy(), self._error)
 
     def _written(self, batch: Batch, row: int, reached_us: int) -> list[Entry]:
         offset, sub = batch.position(row)
@@ -105,20 +106,11 @@ class Watch(Stage):
     def restore(self, arrays: Arrays, meta: Meta) -> None:
         """Stand where a snapshot stood."""
         self._counter.drain()
-        edges = np.cumsum(arrays["size"])[:-1]
-        parts = zip(np.split(arrays["buckets"], edges), np.split(arrays["counts"], edges), strict=True)
-        self._counter.fill([Sketch(buckets, counts) for buckets, counts in parts])
+        edges = np.concatenate([[0], np.cumsum(arrays["size"])]).tolist()
+        parts = [slice(start, stop) for start, stop in pairwise(edges)]
+        self._counter.fill([Sketch(arrays["buckets"][part], arrays["counts"][part]) for part in parts])
         self._error = arrays["error"].copy()
         self._next_us, self.ended = meta["next_us"], meta["ended"]
-
-
-def _add(whole: F8, count: int, mean: float, m2: float) -> None:
-    """Add an aggregate (count, mean, summed squared deviation) to another, in place."""
-    total = whole[0] + count
-    gap = mean - whole[1]
-    whole[2] += m2 + gap * gap * whole[0] * count / total
-    whole[1] += gap * count / total
-    whole[0] = total
 
 
 def _joined(parts: list[I8]) -> I8:

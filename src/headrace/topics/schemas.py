@@ -99,7 +99,7 @@ CONTROL: Final = (
     StreamSchema(
         "decision",
         Kind.CONTROL,
-        pa.schema([("action", pa.string()), ("why", pa.string()), ("champion", pa.string())]),
+        pa.schema([("action", pa.string()), ("why", pa.string())]),
     ),
     PROGRESS,
 )

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
+import pyarrow.json as arrow_json
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -243,6 +244,31 @@ def test_many_bad_lines_cost_no_more_than_one_look_each(tmp_path: Path, monkeypa
     assert raw.records == 1500
     assert len(raw.broken) == 1000
     assert len(calls) <= 2
+
+
+def test_many_bad_lines_of_json_are_looked_at_alone_and_the_others_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    real = arrow_json.read_json
+
+    def counted(*given_to: Any, **how: Any) -> Any:
+        calls.append(1)
+        return real(*given_to, **how)
+
+    monkeypatch.setattr(arrow_json, "read_json", counted)
+    good, bad = b'{"a": "x", "b": 1}\n', b'{"a": 7, "b": 2}\n{"a": "y"\n{"a": "z", "b": "3"}\n'
+    raw = read(tmp_path, "jsonl", (good * 9 + bad) * 100)
+    assert len(calls) <= 2
+    found = told(raw)
+    expected = [("x", 1.0)] * 9 + [("mistyped",), ("malformed",), ("mistyped",)]
+    assert [found[row] for row in range(raw.records)] == expected * 100
+    assert np.array_equal(raw.row, np.sort(raw.row, kind="stable"))
+    errors = decode(raw.table, PAIR, wrong=raw.wrong).errors
+    assert {*errors.values()} == {"a: wanted text, got 7", "b: wanted a number, got '3'"}
+    for place, error in errors.items():
+        (line,) = raw.originals(np.array([place]))
+        assert line == (b'{"a": 7, "b": 2}' if error.startswith("a:") else b'{"a": "z", "b": "3"}')
 
 
 CSV_LINES = st.lists(st.text(alphabet='a1," .\r\t', min_size=1, max_size=7), max_size=8)

@@ -1,0 +1,147 @@
+"""A run over history gives the same records every time: whatever the turns, the crashes, or the processes."""
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from headrace.run.clock import SystemClock, VirtualClock
+from headrace.run.deployment import STAGES, Deployment
+from headrace.run.project import Project
+from headrace.run.running import open_ingest, open_outlets, run
+from headrace.run.worker import Worker
+from tests.flow.comparing import differing, flights, records
+
+EVENTS = 20_000
+HEADRACE = [sys.executable, "-c", "from headrace.cli import main; main()"]
+CONFIG = """
+[run]
+folder = "run"
+{sources}
+[sinks.holds]
+kind = "file"
+path = "holds"
+"""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[int]]:
+    running = run(flights(tmp_path_factory.mktemp("undisturbed"), EVENTS))
+    running.worker.run()
+    found = records(running.deployment)
+    running.log.close()
+    assert len(found["predictions by predict"]) > 9_000
+    assert len(found["control by learn"]) > 50
+    assert len(found["sketches by watch.examples"]) > 10
+    return found
+
+
+def config_file(project: Project) -> Path:
+    """Write the project's configuration where the command line can read it."""
+    sources = "".join(f'[sources.{name}]\npath = "{entry.path}"\n' for name, entry in project.config.sources.items())
+    path = Path(project.config.base) / "headrace.toml"
+    path.write_text(CONFIG.format(sources=sources))
+    return path
+
+
+def command(path: Path, *more: str) -> list[str]:
+    return [*HEADRACE, "run", "examples/flights/pipeline.py", "--config", str(path), *more]
+
+
+def killed_until_done(path: Path, draw: random.Random) -> int:
+    """Run a project in processes that are killed at drawn moments until one comes to the end; return the kills."""
+    kills = 0
+    while True:
+        worker = subprocess.Popen(command(path, "--snapshot-every", "0.01"), stdout=subprocess.DEVNULL)
+        try:
+            # Loading takes most of a second; the kills fall into and around the work after that.
+            assert worker.wait(timeout=draw.uniform(0.6, 2.2)) == 0
+        except subprocess.TimeoutExpired:
+            worker.kill()
+            worker.wait()
+            kills += 1
+        else:
+            return kills
+
+
+def test_ten_kills_at_random_moments_change_no_record_and_no_weight(
+    tmp_path: Path, undisturbed: dict[str, list[int]]
+) -> None:
+    draw = random.Random(5)
+    kills = rounds = 0
+    while kills < 10:
+        project = flights(tmp_path / str(rounds), EVENTS)
+        kills += killed_until_done(config_file(project), draw)
+        deployment = project.deployment()
+        assert differing(undisturbed, records(deployment)) == {}
+        deployment.log.close()
+        rounds += 1
+        assert rounds < 20
+
+
+def crash_often(project: Project, draw: random.Random) -> Deployment:
+    """Run in turns of drawn length, and drop everything but log and snapshots at drawn moments."""
+    clock = VirtualClock(start_us=0)
+    for _ in range(200):
+        deployment = project.deployment(clock=clock)
+        placed = deployment.place(STAGES, ingest=open_ingest(project), outlets=lambda: open_outlets(project, clock))
+        worker = Worker(deployment.log, placed, clock=clock, budget=draw.choice([100, 1_000, 10_000]))
+        worker.start()
+        for _ in range(draw.randrange(1, 60)):
+            if not worker.round() and all(place.task.ended for place in placed):
+                return deployment
+            if draw.random() < 0.1:
+                worker.save()
+        deployment.log.close()
+    raise AssertionError("the run did not come to its end")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_crashes_at_any_turn_and_any_size_of_turns_change_no_record(
+    tmp_path: Path, undisturbed: dict[str, list[int]], seed: int
+) -> None:
+    deployment = crash_often(flights(tmp_path, EVENTS), random.Random(seed))
+    assert differing(undisturbed, records(deployment)) == {}
+    deployment.log.close()
+
+
+def test_every_stage_in_a_process_of_its_own_gives_the_records_of_one_process(
+    tmp_path: Path, undisturbed: dict[str, list[int]]
+) -> None:
+    project = flights(tmp_path, EVENTS)
+    path = config_file(project)
+    stages = [stage for stage in STAGES if stage != "command"]
+    workers = [subprocess.Popen(command(path, "--stages", stage), stdout=subprocess.DEVNULL) for stage in stages]
+    try:
+        for worker in workers:
+            assert worker.wait(timeout=240) == 0
+    finally:
+        for worker in workers:
+            worker.kill()
+    deployment = project.deployment()
+    assert differing(undisturbed, records(deployment)) == {}
+    deployment.log.close()
+
+
+def test_a_second_owner_of_every_task_changes_no_record(tmp_path: Path, undisturbed: dict[str, list[int]]) -> None:
+    project = flights(tmp_path, EVENTS)
+    path = config_file(project)
+    workers = [subprocess.Popen(command(path), stdout=subprocess.DEVNULL) for _ in range(2)]
+    codes = [worker.wait(timeout=240) for worker in workers]
+    assert codes == [0, 0]
+    deployment = project.deployment()
+    assert differing(undisturbed, records(deployment)) == {}
+    deployment.log.close()
+
+
+def test_a_run_that_had_ended_adds_nothing_when_it_is_started_again(tmp_path: Path) -> None:
+    project = flights(tmp_path, 3_000)
+    ends = []
+    for _ in range(2):
+        running = run(project, clock=SystemClock())
+        running.worker.run()
+        ends.append({name: running.deployment.topic(name).end(0) for name in ("events", "features", "control")})
+        running.log.close()
+    assert ends[0] == ends[1]

@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from examples.flights.prepare import prepare
 from headrace.cli.run import Progress
 from headrace.run.clock import SystemClock
@@ -57,6 +59,12 @@ def _forget_last_run() -> None:
         shutil.rmtree(FOLDER / folder, ignore_errors=True)
 
 
+def _some_flight() -> str:
+    """Return the id of a flight in the middle of the year, to look at."""
+    ids = pq.read_table(FOLDER / "data" / "departures.parquet", columns=["flight_id"])["flight_id"]
+    return str(ids[len(ids) // 2])
+
+
 def _show(found: dict[str, Any], seconds: float) -> None:
     print(
         f"""
@@ -72,7 +80,7 @@ the flights to hold in {FOLDER / "holds"}.
 Next:
   .venv/bin/headrace status examples/flights/pipeline.py
   .venv/bin/headrace evaluate examples/flights/pipeline.py
-  .venv/bin/headrace explain examples/flights/pipeline.py 2013-07-04-UA-1545-EWR
+  .venv/bin/headrace explain examples/flights/pipeline.py {_some_flight()}
   .venv/bin/headrace topics examples/flights/pipeline.py events --verdict rejected
   .venv/bin/headrace versions examples/flights/pipeline.py rollback"""
     )

@@ -11,6 +11,7 @@ from headrace.core.settings import Constant, Learn, Serve, sink
 if TYPE_CHECKING:
     from headrace import models
     from headrace.drift import ADWIN, PSI
+    from headrace.evaluate import prequential
     from headrace.features.grouped import FOREVER
     from headrace.features.labels import DROP
     from headrace.features.streams import source
@@ -41,6 +42,7 @@ __all__ = [
     "is_missing",
     "isin",
     "models",
+    "prequential",
     "sink",
     "source",
     "weekday",
@@ -53,6 +55,7 @@ _LAZY: Final = {
     "FOREVER": "headrace.features.grouped",
     "PSI": "headrace.drift",
     "Pipeline": "headrace.run.pipeline",
+    "prequential": "headrace.evaluate",
     "source": "headrace.features.streams",
 }
 

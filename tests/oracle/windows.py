@@ -47,9 +47,11 @@ class Windows:
         since = row.time - offset - size
         ever = [other for other in self.seen if other.key == row.key]
         inside = [other for other in ever if since <= other.time < until and other.time >= row.lowest]
+        # A row that asks is not one that its key had before, unless the window takes it in.
+        had = [other for other in ever if current or other is not row]
         inside.sort(key=lambda other: other.time)  # Stable: ties stay in log order.
-        cut = since < row.lowest and any(other.time < min(row.lowest, until) for other in ever)
-        reason = TRUNCATED if cut else OK if inside else EXPIRED if ever else NO_KEY
+        cut = since < row.lowest and any(other.time < min(row.lowest, until) for other in had)
+        reason = TRUNCATED if cut else OK if inside else EXPIRED if had else NO_KEY
         if operation == "seconds_since":
             return (row.time - inside[-1].time) / 1e6 if inside else math.nan, reason
         return aggregate(operation, [other.values[column] for other in inside], prior, default), reason

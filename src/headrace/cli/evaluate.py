@@ -6,7 +6,7 @@ import click
 
 from headrace.cli.options import project_options
 from headrace.cli.show import as_json, table
-from headrace.core.time import duration_us, instant_text
+from headrace.core.time import instant_text
 from headrace.run.evaluation import answered
 from headrace.run.project import Project
 
@@ -23,7 +23,7 @@ def command(*, file: Path, config: Path | None, name: str | None, json_: bool, o
     deployment = Project.load(file, config, name=name).deployment()
     found = answered(deployment.topic("predictions"), deployment.topic("examples"))
     deployment.log.close()
-    windows = found.by_window(duration_us("--over", over))
+    windows = found.by_window(over)
     whole = found.metrics()
     if json_:
         as_json({"whole": whole, "coverage": found.coverage, "windows": windows})

@@ -12,7 +12,10 @@ from headrace.core.expressions import Category, Cross, Expression, FieldColumn, 
 from headrace.features.aggregates import AggregateRead
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from headrace.features.streams import Stream
+    from headrace.features.tables import Truth
 
 __all__ = ["Blocks", "Vector", "aggregates_of"]
 
@@ -78,6 +81,18 @@ class Vector(Generic[E]):
         }
         dense = tuple(name for name in self.features if name not in categories)
         return Blocks(dense, tuple(categories), tuple(categories.values()))
+
+    def compute(self, *, truth: "Truth" = "served", **tables: object) -> "pa.Table":
+        """Return the features of a finite history in memory, one row a request, with a reason beside each value.
+
+        `tables` are the sources by name: pandas, polars, DuckDB or Arrow. "served" sees what had come before the
+        request, "complete" everything with an earlier event time, however late it came.
+
+        Raises ConfigError for a table that is missing, and for a record that ingest would reject.
+        """
+        from headrace.features.tables import compute  # noqa: PLC0415 - a definition alone must stay light
+
+        return compute(self, None, tables, truth)
 
     def aggregates(self) -> tuple[AggregateRead, ...]:
         """Return every aggregate once, in the order of the features."""

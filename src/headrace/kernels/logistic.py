@@ -119,6 +119,11 @@ def predict(
     values: F8,
     scores: F8,
 ) -> None:
+    """Score n rows; nothing is learnt.
+
+    dense: f8[n, d], C order, NaN missing. ids: i4[n, c]. starts: i8[c], where each category's weights begin.
+    scaler: f8[MOMENTS, d]. weights: f8[m]. scales: f8[d], places: i8[t] and values: f8[t], scratch. scores: f8[n].
+    """
     for j in range(dense.shape[1]):
         scales[j] = _scale(scaler, j)
     for row in range(dense.shape[0]):
@@ -145,6 +150,10 @@ def learn(
     values: F8,
     scores: F8,
 ) -> None:
+    """Score each row, then learn from it if its weight is positive.
+
+    y, weight: f8[n]. sums: f8[m], squared gradients so far. The rest as in `predict`.
+    """
     for j in range(dense.shape[1]):
         scales[j] = _scale(scaler, j)
     for row in range(dense.shape[0]):

@@ -300,7 +300,8 @@ def script(
     scratch.
 
     A span is TRUNCATED if `lowest` cuts off a part of the window that begins after the key's earliest time; else
-    OK if it holds a row, NO_KEY if the key never had one so far, EXPIRED if it had.
+    OK if it holds a row, NO_KEY if the key never had one so far, EXPIRED if it had. The row that the operation itself
+    inserts is none that it had, unless the window takes it in.
     """
     count = windows.shape[0]
     for j in range(groups):
@@ -314,6 +315,7 @@ def script(
             i = order[q]
             t = time[i]
             place[q] = NONE
+            before = oldest
             if insert[i]:
                 at = last
                 if last > first and ts[last - 1] > t:
@@ -343,11 +345,12 @@ def script(
                 hints[2 * w + 1] = stop
                 low[q, w] = start
                 high[q, w] = stop
-                if since < lowest[i] and oldest < min(lowest[i], until):
+                ever = oldest if windows[w, CURRENT] else before
+                if since < lowest[i] and ever < min(lowest[i], until):
                     why[w] = TRUNCATED
                 elif stop > start:
                     why[w] = OK
-                elif oldest == NEVER:
+                elif ever == NEVER:
                     why[w] = NO_KEY
                 else:
                     why[w] = EXPIRED

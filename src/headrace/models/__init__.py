@@ -2,5 +2,7 @@
 
 from headrace.models.contract import Block, Columns, Learner, Recipe
 from headrace.models.logistic import Logistic
+from headrace.models.no_change import NoChange
+from headrace.models.running_mean import RunningMean
 
-__all__ = ["Block", "Columns", "Learner", "Logistic", "Recipe"]
+__all__ = ["Block", "Columns", "Learner", "Logistic", "NoChange", "Recipe", "RunningMean"]

@@ -20,6 +20,9 @@ from headrace.features.vector import Vector
 from headrace.topics.manifest import ENGINE
 
 if TYPE_CHECKING:
+    from headrace.evaluate.report import Report
+
+if TYPE_CHECKING:
     from headrace.models.contract import Recipe
 
 __all__ = ["Detector", "Pipeline"]
@@ -113,6 +116,16 @@ class Pipeline(Generic[E]):
             f"seed {self.seed}",
         ]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+    def evaluate(self, **tables: object) -> "Report":
+        """Return how good the answers would have been over tables in memory, one a source, by name.
+
+        The real stages over a log in memory: prequential, with the declared delays and pace.
+        Raises ConfigError for a table that is missing, and for a record that ingest would reject.
+        """
+        from headrace.run.notebook import evaluate  # noqa: PLC0415 - a definition alone must stay light
+
+        return evaluate(self, tables)
 
     def describe(self) -> list[dict[str, str]]:
         """Return one row a feature: its name, kind, what it is, and what stands for it where there is no value."""

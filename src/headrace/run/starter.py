@@ -8,7 +8,7 @@ from typing import Final
 
 __all__ = ["write_starter"]
 
-_PIPELINE: Final = '''"""Will this payment be disputed? Asked when it is made; known when the bank says so, hours later."""
+_PIPELINE: Final = '''"""Will this payment be disputed? Asked when it is made; known hours later, from the bank."""
 
 from datetime import datetime
 from typing import Annotated

@@ -1,0 +1,1 @@
+"""The library without a server: a table in, features out; a model evaluated on arrays."""

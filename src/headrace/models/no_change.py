@@ -1,0 +1,65 @@
+"""The baseline that answers with the last label that came back."""
+
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.core.records import F8
+from headrace.models.contract import Block, Columns
+
+__all__ = ["NoChange", "NoChangeLearner"]
+
+_UNKNOWN: Final = 0.5
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class NoChange:
+    """The recipe of the no-change baseline: what was true last is true now (Bifet and others, ECML 2013).
+
+    >>> learner = NoChange()(Columns(dense=("x",)), 0)
+    >>> block = Block(np.zeros((3, 1)), np.zeros((3, 0), np.int32))
+    >>> learner.learn(block, np.array([1.0, 0.0, 1.0]), np.ones(3)).tolist()
+    [0.5, 1.0, 0.0]
+    """
+
+    def __call__(self, columns: Columns, seed: int, /) -> "NoChangeLearner":
+        """Return a fresh learner."""
+        del columns, seed
+        return NoChangeLearner()
+
+
+@final
+class NoChangeLearner:
+    """The last label; 0.5 before the first."""
+
+    accepts: Final = "block"
+
+    def __init__(self) -> None:
+        self._last = np.array([_UNKNOWN])
+
+    def predict(self, X: Block, /) -> F8:  # noqa: N803 - the field's name for it
+        """Return the last label for every row."""
+        return np.full(len(X), self._last[0])
+
+    def learn(self, X: Block, y: F8, w: F8, /) -> F8:  # noqa: N803
+        """Remember the last label; return what was remembered before each row."""
+        del X, w
+        scores = np.concatenate([self._last, y[:-1]])[: len(y)]
+        if len(y):
+            self._last[0] = y[-1]
+        return scores
+
+    def snapshot(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Return the last label."""
+        return {"last": self._last.copy()}, {"model": "no_change"}
+
+    def restore(self, arrays: dict[str, NDArray[Any]], meta: dict[str, Any], /) -> None:
+        """Stand where a snapshot stood."""
+        del meta
+        self._last = arrays["last"].copy()
+
+    def warm_up(self) -> None:
+        """Do nothing: nothing is compiled."""

@@ -66,17 +66,17 @@ pipeline = hr.Pipeline(
 assert_type(pipeline, hr.Pipeline[Trip])
 
 if TYPE_CHECKING:  # What they refuse before anything runs.
-    Trip.minuets  # type: ignore[attr-defined] # pyright: ignore
-    trip.minutes = 5.0  # type: ignore[misc] # pyright: ignore
-    Trip(trip_id="1")  # type: ignore[call-arg] # pyright: ignore
-    hr.source("x", dict, time="at")  # type: ignore[type-var] # pyright: ignore
-    hr.source("x", Trip, time=Trip.at, late="wait")  # type: ignore[arg-type] # pyright: ignore
-    trips.by(Trip.car).count(3600)  # type: ignore[arg-type] # pyright: ignore
-    trips.by(Trip.car).count()  # type: ignore[call-arg] # pyright: ignore
-    trips.by(Trip.car).median(Trip.minutes, "1h")  # type: ignore[attr-defined] # pyright: ignore
-    hr.hour(Trip.at)  # type: ignore[call-arg] # pyright: ignore
-    trips.label(ends, on="trip_id", otherwise=False)  # type: ignore[call-arg] # pyright: ignore
-    hr.Pipeline("x", features=vector, label=ends, model=hr.models.Logistic())  # type: ignore[arg-type] # pyright: ignore
-    hr.Pipeline("x", features=vector, label=late, model=dict)  # type: ignore[arg-type] # pyright: ignore
+    misspelt = Trip.minuets  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+    trip.minutes = 5.0  # type: ignore[misc] # pyright: ignore[reportAttributeAccessIssue]
+    Trip(trip_id="1")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    hr.source("x", dict, time="at")  # type: ignore[type-var] # pyright: ignore[reportArgumentType]
+    hr.source("x", Trip, time=Trip.at, late="wait")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    trips.by(Trip.car).count(3600)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    trips.by(Trip.car).count()  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    trips.by(Trip.car).median(Trip.minutes, "1h")  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+    hr.hour(Trip.at)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    trips.label(ends, on="trip_id", otherwise=False)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    hr.Pipeline("x", features=vector, label=ends, model=hr.models.Logistic())  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    hr.Pipeline("x", features=vector, label=late, model=dict)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     other = ends.label(trips, Trip.minutes, on="trip_id", within="1h", otherwise=0.0)
-    hr.Pipeline("x", features=vector, label=other, model=hr.models.Logistic())  # type: ignore[misc] # pyright: ignore
+    hr.Pipeline("x", features=vector, label=other, model=hr.models.Logistic())  # type: ignore[misc] # pyright: ignore[reportArgumentType]

@@ -39,7 +39,7 @@ class Recipe:
 
     rate: float = 0.1
 
-    def __call__(self, columns: Any, seed: int) -> None:
+    def __call__(self, columns: Any, seed: int) -> Any:
         """Make nothing: these tests define and do not learn."""
 
 

@@ -142,7 +142,7 @@ class History:
     ...     lowest=np.array([0, 0]), columns=[np.array([2.5, 4.0])], out=out, reason=reason,
     ... )
     >>> out.tolist(), reason.tolist()
-    ([[0.0], [2.5]], [[2], [0]])
+    ([[0.0], [2.5]], [[1], [0]])
     """
 
     def __init__(self, plan: HistoryPlan) -> None:

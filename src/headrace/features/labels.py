@@ -162,9 +162,8 @@ class Label(Records[E]):
         Raises ConfigError for a field of the request (aggregate the requests themselves) or another label's value.
         """
         if isinstance(value, Expression):
-            nodes = list(value.walk())
-            others = [node for node in nodes if isinstance(node, FieldColumn) or (not node.of_record)]
-            if others and all(node is self.value for node in others):
+            known = [node for node in value.walk() if isinstance(node, FieldColumn) or not node.of_record]
+            if all(node is self.value for node in known):
                 return value
         raise ConfigError(where, wanted="this label's own .value", got=repr(value))
 

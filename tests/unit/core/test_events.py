@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from types import new_class
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -34,6 +35,11 @@ def declared_in_a_function() -> Any:
         at: datetime
 
     return Local
+
+
+def odd(hints: dict[str, Any]) -> Any:
+    fields = {"__annotations__": hints, "__module__": __name__}
+    return new_class("Odd", (hr.Event,), {}, lambda namespace: namespace.update(fields))
 
 
 def test_on_the_class_a_field_is_a_column_and_on_a_record_a_value() -> None:
@@ -118,13 +124,13 @@ def test_a_record_cannot_be_changed() -> None:
 
 @pytest.mark.parametrize("hint", [list[str], dict[str, int], int | str, Literal[1, 2], bytes])
 def test_a_field_that_no_column_can_hold_is_refused_by_name(hint: Any) -> None:
-    made: Any = type(hr.Event)("Odd", (hr.Event,), {"__annotations__": {"x": hint}, "__module__": __name__})
+    made = odd({"x": hint})
     with pytest.raises(hr.ConfigError, match=r"Odd\.x"):
         event_schema(made)
 
 
 def test_an_annotation_that_cannot_be_resolved_is_refused() -> None:
-    made: Any = type(hr.Event)("Odd", (hr.Event,), {"__annotations__": {"x": "Nowhere"}, "__module__": __name__})
+    made = odd({"x": "Nowhere"})
     with pytest.raises(hr.ConfigError, match="can be resolved"):
         event_schema(made)
 

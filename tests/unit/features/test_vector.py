@@ -1,6 +1,7 @@
 """A vector names its features by rule, binds them to the request, and says how they are laid out."""
 
 from datetime import datetime, timedelta
+from types import new_class
 from typing import Any
 
 import pytest
@@ -134,7 +135,8 @@ def test_the_fingerprint_of_an_aggregate_covers_it_and_the_fields_it_reads() -> 
 def test_the_fingerprint_of_an_aggregate_changes_with_a_field_it_reads_and_with_no_other() -> None:
     def fingerprint(**fields: Any) -> str:
         hints = {"dest": str, "delay": float, "at": datetime, **fields}
-        made: Any = type(hr.Event)("Landing", (hr.Event,), {"__annotations__": hints, "__module__": __name__})
+        body = {"__annotations__": hints, "__module__": __name__}
+        made: Any = new_class("Landing", (hr.Event,), {}, lambda namespace: namespace.update(body))
         stream: Any = hr.source("landings", made, time="at")
         (found,) = departures.vector("v", n=stream.by("dest").mean("delay", "1h", default=0.0)).aggregates()
         return str(found.fingerprint)
@@ -151,7 +153,7 @@ def test_a_label_feature_says_all_that_decides_the_label() -> None:
         (found,) = departures.vector("v", n=label.by("origin").mean(label.value, "1h", default=0.0)).aggregates()
         return found.fingerprint
 
-    variants = [
+    variants: list[dict[str, Any]] = [
         {},
         {"within": "23h"},
         {"after": "1h"},

@@ -121,7 +121,7 @@ def test_what_is_public_is_imported_when_it_is_used(name: str) -> None:
 
 def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="Pipelin"):
-        _ = hr.Pipelin  # type: ignore[attr-defined]
+        _ = hr.Pipelin
 
 
 def test_importing_headrace_imports_no_compiler() -> None:

@@ -1,55 +1,66 @@
-"""ADWIN by definition: a list of buckets, each the list of the items in it. Imports nothing of ours."""
+"""ADWIN by definition: a list of buckets, cut wherever two parts differ. Imports nothing of ours."""
 
 import math
-from dataclasses import dataclass, field
-
-Item = tuple[float, float, float]
 
 
-def pooled(items: list[Item]) -> Item:
-    """Return count, mean and summed squared deviation of all values behind some items."""
-    count = math.fsum(item[0] for item in items)
-    if not count:
-        return 0.0, 0.0, 0.0
-    mean = math.fsum(item[0] * item[1] for item in items) / count
-    return count, mean, math.fsum(item[2] + item[0] * (item[1] - mean) ** 2 for item in items)
-
-
-@dataclass
 class Adwin:
-    """Buckets from the oldest to the newest; one of level k holds 2**k items, at most five of a level stand."""
+    """Buckets (count, mean, m2), newest level first, at most five a level."""
 
-    delta: float
-    buckets: list[tuple[int, list[Item]]] = field(default_factory=list)
+    def __init__(self, delta: float) -> None:
+        self.delta = delta
+        self.levels: list[list[tuple[float, float, float]]] = [[]]
 
-    def whole(self) -> Item:
-        return pooled([item for _, items in self.buckets for item in items])
+    @staticmethod
+    def join(one: tuple[float, float, float], other: tuple[float, float, float]) -> tuple[float, float, float]:
+        """Return the aggregate of two."""
+        count = one[0] + other[0]
+        mean = (one[0] * one[1] + other[0] * other[1]) / count
+        m2 = one[2] + other[2] + one[0] * (one[1] - mean) ** 2 + other[0] * (other[1] - mean) ** 2
+        return count, mean, m2
 
-    def add(self, item: Item) -> float:
-        self.buckets.append((0, [item]))
-        level = 0
-        while len(places := [at for at, bucket in enumerate(self.buckets) if bucket[0] == level]) > 5:
-            one, two = places[:2]
-            self.buckets[one : two + 1] = [(level + 1, self.buckets[one][1] + self.buckets[two][1])]
-            level += 1
-        change = 0.0
-        while (found := self.cut()) is not None:
-            change = found
-            del self.buckets[0]
-        return change
+    def buckets(self) -> list[tuple[float, float, float]]:
+        """Return all buckets, oldest first."""
+        return [bucket for level in reversed(self.levels) for bucket in level]
 
-    def cut(self) -> float | None:
-        count, _, m2 = self.whole()
-        if count < 10:
+    def whole(self) -> tuple[float, float, float]:
+        """Return the aggregate of the window."""
+        total = (0.0, 0.0, 0.0)
+        for bucket in self.buckets():
+            total = self.join(total, bucket) if total[0] else bucket
+        return total
+
+    def add(self, count: float, mean: float, m2: float) -> float:
+        """Take in an item; return the last rise for which the window was cut, 0 for none."""
+        self.levels[0].append((count, mean, m2))
+        for number in range(len(self.levels)):
+            if len(self.levels[number]) > 5:
+                if number + 1 == len(self.levels):
+                    self.levels.append([])
+                first, second = self.levels[number][:2]
+                self.levels[number + 1].append(self.join(first, second))
+                del self.levels[number][:2]
+        rise = 0.0
+        while (found := self.difference()) is not None:
+            rise = found
+            oldest = max(number for number, level in enumerate(self.levels) if level)
+            del self.levels[oldest][0]
+        return rise
+
+    def difference(self) -> float | None:
+        """Return new mean - old mean at the first cut where they differ by more than chance allows."""
+        total = self.whole()
+        if total[0] < 10:
             return None
-        log_term = math.log(2 * math.log(count) / self.delta)
-        for place in range(1, len(self.buckets)):
-            old = pooled([item for _, items in self.buckets[:place] for item in items])
-            new = pooled([item for _, items in self.buckets[place:] for item in items])
-            if old[0] < 5 or new[0] < 5:
+        confidence = math.log(2 * math.log(total[0]) / self.delta)
+        old = (0.0, 0.0, 0.0)
+        for bucket in self.buckets():
+            old = self.join(old, bucket) if old[0] else bucket
+            rest = total[0] - old[0]
+            if rest < 5 or old[0] < 5:
                 continue
-            inverse = 1 / old[0] + 1 / new[0]
-            bound = math.sqrt(2 * inverse * (m2 / count) * log_term) + 2 / 3 * inverse * log_term
-            if abs(new[1] - old[1]) > bound:
-                return new[1] - old[1]
+            new_mean = (total[0] * total[1] - old[0] * old[1]) / rest
+            harmonic = 1 / old[0] + 1 / rest
+            bound = math.sqrt(2 * harmonic * total[2] / total[0] * confidence) + 2 / 3 * harmonic * confidence
+            if abs(new_mean - old[1]) > bound:
+                return new_mean - old[1]
         return None

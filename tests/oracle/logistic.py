@@ -1,55 +1,46 @@
-"""Logistic regression by definition: dictionaries and loops. Imports nothing of ours."""
+"""The logistic learner by definition: dicts of weights, one row at a time. Imports nothing of ours."""
 
 import math
-from dataclasses import dataclass, field
-from typing import Any
 
 
-@dataclass
 class Logistic:
-    """Weights by name of token; the scaler keeps every number it has seen."""
+    """AdaGrad on scaled numbers, their bins of half a deviation, and categories."""
 
-    rate: float
-    clip: float
-    bins: float
-    categories: float
-    seen: dict[int, list[float]] = field(default_factory=dict)
-    weights: dict[Any, float] = field(default_factory=dict)
-    squares: dict[Any, float] = field(default_factory=dict)
+    def __init__(self, rate: float, clip: float, bins: float, categories: float) -> None:
+        self.rate, self.clip, self.bins, self.categories = rate, clip, bins, categories
+        self.weight: dict[object, float] = {}
+        self.squares: dict[object, float] = {}
+        self.seen: dict[int, list[float]] = {}
 
-    def tokens(self, numbers: list[float], ids: list[int]) -> dict[Any, float]:
-        found: dict[Any, float] = {"bias": 1.0}
+    def tokens(self, numbers: list[float], ids: list[int]) -> dict[object, float]:
+        """Return what is not 0 of a row, by name."""
+        found: dict[object, float] = {"bias": 1.0}
         for column, x in enumerate(numbers):
+            values = self.seen.get(column, [])
             if math.isnan(x):
                 found["bin", column, "missing"] = self.bins
                 continue
-            z = self.scaled(column, x)
+            mean = math.fsum(values) / len(values) if values else 0.0
+            spread = math.fsum((value - mean) ** 2 for value in values)
+            z = (x - mean) / math.sqrt(spread / len(values)) if spread > 0 else 0.0
             found["number", column] = max(-self.clip, min(self.clip, z))
-            found["bin", column, math.floor(2 * max(-8.0, min(8.0, z)) + 0.5)] = self.bins
-        for column, chosen in enumerate(ids):
-            found["id", column, chosen] = self.categories
+            found["bin", column, math.floor(max(-8.0, min(8.0, z)) * 2 + 0.5)] = self.bins
+        for column, number in enumerate(ids):
+            found["id", column, number] = self.categories
         return found
 
-    def scaled(self, column: int, x: float) -> float:
-        seen = self.seen.get(column, [])
-        if not seen or min(seen) == max(seen):
-            return 0.0
-        mean = math.fsum(seen) / len(seen)
-        return (x - mean) / math.sqrt(math.fsum((one - mean) ** 2 for one in seen) / len(seen))
-
     def predict(self, numbers: list[float], ids: list[int]) -> float:
-        logit = sum(self.weights.get(token, 0.0) * value for token, value in self.tokens(numbers, ids).items())
-        return 1.0 / (1.0 + math.exp(-logit))
+        """Return the probability of a positive label."""
+        logit = math.fsum(self.weight.get(name, 0.0) * value for name, value in self.tokens(numbers, ids).items())
+        return 1 / (1 + math.exp(-max(-35.0, min(35.0, logit))))
 
-    def learn(self, numbers: list[float], ids: list[int], y: float, weight: float) -> float:
-        score = self.predict(numbers, ids)
-        if weight > 0:
-            for token, value in self.tokens(numbers, ids).items():
-                gradient = (score - y) * weight * value
-                self.squares[token] = self.squares.get(token, 1e-8) + gradient**2
-                step = self.rate * gradient / math.sqrt(self.squares[token])
-                self.weights[token] = self.weights.get(token, 0.0) - step
-            for column, x in enumerate(numbers):
-                if not math.isnan(x):
-                    self.seen.setdefault(column, []).append(x)
-        return score
+    def learn(self, numbers: list[float], ids: list[int], y: float, w: float) -> None:
+        """Take one step of each weight that the row touches, then let the scaler see the row."""
+        slope = (self.predict(numbers, ids) - y) * w
+        for name, value in self.tokens(numbers, ids).items():
+            gradient = slope * value
+            self.squares[name] = self.squares.get(name, 1e-8) + gradient**2
+            self.weight[name] = self.weight.get(name, 0.0) - self.rate * gradient / math.sqrt(self.squares[name])
+        for column, x in enumerate(numbers):
+            if not math.isnan(x):
+                self.seen.setdefault(column, []).append(x)

@@ -32,17 +32,24 @@ _COMPARISON: Final = {
     "!=": np.not_equal,
 }
 Text: TypeAlias = pa.StringArray
+_EXACT: Final = 2.0**53
+"""Below it every whole number is a float64 of its own."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Column:
-    """n values: `numbers` f8[n] (NaN missing) or `texts` (null missing) or `times` i8[n]; `reason` is u1[n]."""
+    """n values: `numbers` f8[n] (NaN missing) or `texts` (null missing) or `times` i8[n]; `reason` is u1[n].
+
+    A time is missing where its reason says so. `whole` are the whole numbers behind `numbers`, i8[n], where some lie
+    beyond 2**53: arithmetic rounds them, keys must not.
+    """
 
     reason: U1
     numbers: F8 | None = None
     texts: Text | None = None
     times: I8 | None = None
+    whole: I8 | None = None
 
     def __len__(self) -> int:
         """Return n."""
@@ -53,6 +60,8 @@ class Column:
         """Return bool[n], true where there is no value."""
         if self.numbers is not None:
             return np.isnan(self.numbers)
+        if self.times is not None:
+            return self.reason == reasons.MISSING_INPUT
         if self.texts is not None and self.texts.null_count:
             null: NDArray[np.bool_] = self.texts.is_null().to_numpy(zero_copy_only=False)
             return null
@@ -68,9 +77,14 @@ class Column:
         """Return the values as Arrow has them, for hashing: null where there is none."""
         if self.texts is not None:
             return self.texts
+        missing = self.missing
         if self.times is not None:
-            return pa.array(self.times)
-        return pa.array(self.as_numbers(), from_pandas=True)
+            return pa.array(self.times, mask=missing)
+        words = self.as_numbers()
+        if self.whole is None:
+            return pa.array(words, mask=missing)
+        exact = np.abs(words) < _EXACT
+        return pa.array(np.where(exact, (words + 0.0).view(np.int64), self.whole), mask=missing)
 
 
 @final
@@ -116,7 +130,7 @@ class Evaluator:
                 function = hour_of_day if isinstance(expression, ex.Hour) else weekday
                 times = self.column(expression.operand)
                 local = function(times.times if times.times is not None else np.zeros(0, np.int64), expression.tz)
-                return Column(times.reason, local.astype(np.float64))
+                return Column(times.reason, np.where(times.missing, np.nan, local))
             case ex.Category():
                 return self._category((expression.operand,), expression.bits)
             case ex.Cross():
@@ -151,8 +165,11 @@ class Evaluator:
         if pa.types.is_timestamp(column.type):
             times: I8 = column.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
             return Column(reason, times=times)
-        numbers: F8 = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
-        return Column(reason, np.asarray(numbers, np.float64))
+        numbers: F8 = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        numbers = np.asarray(numbers, np.float64)
+        if pa.types.is_integer(column.type) and bool(np.any(np.abs(numbers) >= _EXACT)):
+            return Column(reason, numbers, whole=column.fill_null(0).to_numpy(zero_copy_only=False))
+        return Column(reason, numbers)
 
     def _literal(self, value: object) -> Column:
         if isinstance(value, str):

@@ -92,6 +92,24 @@ def test_ids_behind_the_horizon_are_forgotten() -> None:
         assert given_by.remembered <= 20_000
 
 
+def test_an_id_is_given_back_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    #  at    0            100          200            201
+    #      ten ids     ten forgotten   the next too   twenty new ones, each with a place of its own
+    monkeypatch.setattr(verdicts, "_LEAST", 0)
+    given_by = Verdicts([settings(duplicate_horizon_us=5)])
+    assert judged(given_by, [(0, 0, f"old{number}") for number in range(10)]) == [Verdict.OK] * 10
+    judged(given_by, [(100, 100, f"middle{number}") for number in range(11)])
+    assert given_by.remembered == 11
+    for time in (200, 300, 400):
+        judged(given_by, [(time, time, f"{time}-{number}") for number in range(3)])
+    judged(given_by, [(500, 500, f"500-{number}") for number in range(30)])
+    assert given_by.remembered == 30
+    fresh: list[Record] = [(501, 501, f"new{number}") for number in range(20)]
+    assert judged(given_by, fresh) == [Verdict.OK] * 20
+    assert given_by.remembered == 50
+    assert judged(given_by, fresh) == [Verdict.DUPLICATE] * 20
+
+
 def test_times_at_the_far_ends_do_not_wrap_around() -> None:
     far = 2**62 - 1
     source = settings(disorder_us=far, max_future_skew_us=far, duplicate_horizon_us=far)

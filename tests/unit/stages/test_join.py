@@ -1,5 +1,6 @@
 """A label meets the prediction that it answers, once; what pairs with nothing is counted."""
 
+from itertools import pairwise
 from math import nan
 from typing import Any, Final
 
@@ -154,7 +155,7 @@ def test_neither_cuts_nor_restarts_change_an_example(cuts: set[int], restarts: s
     expected = one.process(batch).batches["examples"]
     found = []
     edges = [0, *sorted(cuts | restarts), len(batch)]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         if start in restarts:
             state = packed(*two.snapshot())
             two = join(STORY)

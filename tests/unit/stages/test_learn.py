@@ -1,6 +1,7 @@
 """Versions come at multiples of the pace in recorded arrival time, each with the promise of the next."""
 
 import json
+from itertools import pairwise
 from math import log
 from typing import Any, Final
 
@@ -139,7 +140,7 @@ def test_neither_cuts_nor_restarts_change_a_version(cuts: set[int], restarts: se
     expected = one.process(STORY).batches["control"]
     found = []
     edges = [0, *sorted(cuts | restarts), len(STORY)]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         if start in restarts:
             state = packed(*two.snapshot())
             two = learn()

@@ -4,12 +4,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from headrace.core.errors import ConfigError, HeadraceError, RecordError, StateError, SurroundingsError
-from headrace.core.events import Event, Prediction, Unit
-from headrace.core.functions import between, category, cross, fill, hour, is_missing, isin, weekday, when
-from headrace.core.settings import Constant, Learn, Serve, sink
 
 if TYPE_CHECKING:
     from headrace import models
+    from headrace.core.events import Event, Prediction, Unit
+    from headrace.core.functions import between, category, cross, fill, hour, is_missing, isin, weekday, when
+    from headrace.core.settings import Constant, Learn, Serve, sink
     from headrace.drift import ADWIN, PSI
     from headrace.evaluate import prequential
     from headrace.features.grouped import FOREVER
@@ -49,19 +49,22 @@ __all__ = [
     "when",
 ]
 
-_LAZY: Final = {
-    "ADWIN": "headrace.drift",
-    "DROP": "headrace.features.labels",
-    "FOREVER": "headrace.features.grouped",
-    "PSI": "headrace.drift",
-    "Pipeline": "headrace.run.pipeline",
-    "prequential": "headrace.evaluate",
-    "source": "headrace.features.streams",
+_HOMES: Final = {
+    "core.events": ("Event", "Prediction", "Unit"),
+    "core.functions": ("between", "category", "cross", "fill", "hour", "is_missing", "isin", "weekday", "when"),
+    "core.settings": ("Constant", "Learn", "Serve", "sink"),
+    "drift": ("ADWIN", "PSI"),
+    "evaluate": ("prequential",),
+    "features.grouped": ("FOREVER",),
+    "features.labels": ("DROP",),
+    "features.streams": ("source",),
+    "run.pipeline": ("Pipeline",),
 }
+_LAZY: Final = {name: f"headrace.{home}" for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs NumPy or Numba when it is first used, so that the command line answers at once."""
+    """Import what needs Arrow, NumPy or Numba when it is first used, so that the command line answers at once."""
     if name == "models":
         return import_module("headrace.models")
     if name in _LAZY:

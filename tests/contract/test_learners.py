@@ -121,3 +121,13 @@ def test_a_model_that_takes_numbers_only_is_refused_categories_by_name() -> None
     with pytest.raises(ConfigError, match="d, e"):
         check_accepts(OnlyNumbers(), COLUMNS)  # type: ignore[arg-type] # the check looks at `accepts` alone
     check_accepts(OnlyNumbers(), Columns(dense=("a",)))  # type: ignore[arg-type]
+
+
+def test_rows_of_weight_0_and_rows_without_a_label_teach_nothing(recipe: Any) -> None:
+    block, y, w = stream()
+    learner = recipe(COLUMNS, 0)
+    learner.learn(block, y, w)
+    before = state(learner)
+    learner.learn(block, 1 - y, np.zeros(ROWS))
+    learner.learn(block, np.full(ROWS, np.nan), np.ones(ROWS))
+    assert state(learner) == before

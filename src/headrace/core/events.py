@@ -68,6 +68,7 @@ class _Field:
         return self.member.__get__(record, owner)
 
 
+@final
 class _EventMeta(type(msgspec.Struct)):  # type: ignore[misc] # msgspec's metaclass has no type of its own
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **settings: Any) -> Any:
         settings = {"frozen": True, "kw_only": True, **settings}

@@ -71,7 +71,7 @@ def psi_threshold(groups: int, reference_rows: int, current_rows: int, false_ala
     """Return what the index of two samples of one distribution passes with probability `false_alarm`.
 
     It is about chi-square with groups - 1 degrees of freedom, times (1 / n + 1 / m). The quantile is that of Wilson
-    and Hilferty (1931), good to a percent.
+    and Hilferty (1931): at 1e-4 it lies above the true one, by 1 % for ten groups and 7 % for two.
     """
     if groups < 2 or not reference_rows or not current_rows:
         return float("inf")

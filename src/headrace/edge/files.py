@@ -433,9 +433,8 @@ class _JsonParser:
 
     def _at_once(self, piece: I8) -> pa.Table | None:
         text = self._lines.joined(piece)
-        if b"Inf" in text and _BARE_INF.search(
-            text
-        ):  # Arrow's parser takes this for a number; JSON knows no such thing.
+        # Arrow's parser takes `Inf` for a number; JSON knows no such thing.
+        if b"Inf" in text and _BARE_INF.search(text):
             return None
         try:
             table = arrow_json.read_json(

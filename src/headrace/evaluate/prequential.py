@@ -26,9 +26,9 @@ def prequential(
     """Score each row, then learn its label when it is known.
 
     X: f8[n, d], or a Block with categories (then `columns` says their sizes). y: f8[n]. Without `label_times`, the
-    label of row i is known before row i + delay + 1 is scored. With `times` and `label_times` (i8[n], microseconds),
-    it is known to rows that are asked at or after its time, and never to its own. Labels that become known together
-    are learnt in the order of their times, ties in the order of the rows.
+    label of row i is known before row i + delay + 1 is scored. With `times` (rising) and `label_times` (i8[n],
+    microseconds), it is known to rows that are asked strictly after its time, and never to its own. Labels that
+    become known together are learnt in the order of their times, ties in the order of the rows.
 
     >>> X = np.array([[0.0], [1.0]] * 100)
     >>> prequential(RunningMean(), X, X[:, 0]).metric("accuracy") < 0.6
@@ -43,12 +43,14 @@ def prequential(
         raise ConfigError(
             "prequential", wanted=f"{count} labels, and sizes of {block.ids.shape[1]} categories", got=len(y)
         )
+    if np.isnan(np.asarray(y, np.float64)).any():
+        raise ConfigError("prequential y", wanted="a label in every row", got="NaN")
     if (times is None) != (label_times is None):
         raise ConfigError("prequential", wanted="times and label_times together", got="one of them")
     learner = model(known_as, seed)
     check_accepts(learner, known_as)
     known = _known_before(count, delay, times, label_times)
-    order = np.argsort(known if label_times is None else label_times, kind="stable")
+    order = np.lexsort((np.arange(count), known if label_times is None else label_times, known))
     labels = np.asarray(y, np.float64)
     score, mean, last = (
         _scores(each, block, labels, known, order)
@@ -63,7 +65,7 @@ def _known_before(count: int, delay: int, times: I8 | None, label_times: I8 | No
     own = np.arange(count)
     if times is None or label_times is None:
         return own + delay + 1
-    return np.maximum(np.searchsorted(times, label_times, side="left"), own + 1)
+    return np.maximum(np.searchsorted(times, label_times, side="right"), own + 1)
 
 
 def _scores(learner: Learner, block: Block, y: F8, known: I8, order: I8) -> F8:
@@ -74,7 +76,7 @@ def _scores(learner: Learner, block: Block, y: F8, known: I8, order: I8) -> F8:
         if scores is not None:
             return scores
     found = np.empty(count)
-    ready = np.maximum.accumulate(known[order])
+    ready = known[order]
     done = 0
     for row in range(count):
         until = int(np.searchsorted(ready, row, side="right"))

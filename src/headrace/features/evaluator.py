@@ -61,7 +61,8 @@ class Column:
         if self.numbers is not None:
             return np.isnan(self.numbers)
         if self.times is not None:
-            return self.reason == reasons.MISSING_INPUT
+            missing: NDArray[np.bool_] = self.reason == reasons.MISSING_INPUT
+            return missing
         if self.texts is not None and self.texts.null_count:
             null: NDArray[np.bool_] = self.texts.is_null().to_numpy(zero_copy_only=False)
             return null

@@ -150,7 +150,7 @@ def learn(
     values: F8,
     scores: F8,
 ) -> None:
-    """Score each row, then learn from it if its weight is positive.
+    """Score each row, then learn from it if its weight is positive and its label is not NaN.
 
     y, weight: f8[n]. sums: f8[m], squared gradients so far. The rest as in `predict`.
     """
@@ -160,7 +160,7 @@ def learn(
         made = _tokens(dense, ids, row, starts, scaler, scales, clip, bin_value, category_value, places, values)
         score = _score(made, places, values, weights)
         scores[row] = score
-        if weight[row] > 0.0:
+        if weight[row] > 0.0 and not np.isnan(y[row]):
             slope = (score - y[row]) * weight[row]
             for token in range(made):
                 place = places[token]

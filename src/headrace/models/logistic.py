@@ -6,7 +6,7 @@ from typing import Any, Final, final
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.core.errors import ConfigError
+from headrace.core.errors import ConfigError, StateError
 from headrace.core.records import F8
 from headrace.kernels import logistic as kernel
 from headrace.models.contract import Block, Columns
@@ -62,6 +62,7 @@ class LogisticLearner:
         numbers = len(columns.dense)
         sizes = [1 + numbers + numbers * kernel.BINS, *columns.sizes]
         self._starts = np.cumsum(sizes[:-1]).astype(np.int64)
+        self._sizes = np.array(columns.sizes, np.int64)
         self._weights = np.zeros(sum(sizes))
         self._sums = np.full(sum(sizes), _FIRST)
         self._scaler = np.zeros((kernel.MOMENTS, numbers))
@@ -70,6 +71,7 @@ class LogisticLearner:
 
     def predict(self, X: Block, /) -> F8:  # noqa: N803 - the field's name for it
         """Return the probability of a positive label, f8[n]; 0.5 before anything was learnt."""
+        self._check(X)
         scores = np.empty(len(X))
         settings = self._settings
         kernel.predict(
@@ -90,6 +92,7 @@ class LogisticLearner:
 
     def learn(self, X: Block, y: F8, w: F8, /) -> F8:  # noqa: N803
         """Learn from rows in order; return each row's probability as the model stood before it."""
+        self._check(X)
         scores = np.empty(len(X))
         settings = self._settings
         kernel.learn(
@@ -112,14 +115,31 @@ class LogisticLearner:
         )
         return scores
 
+    def _check(self, X: Block) -> None:  # noqa: N803
+        """Raise StateError unless a block is of the vector that the learner was made for."""
+        width = (self._scaler.shape[1], len(self._sizes))
+        if (X.dense.shape[1], X.ids.shape[1]) != width:
+            raise StateError("logistic", wanted=f"{width} numbers and categories", got=(X.dense.shape, X.ids.shape))
+        if len(X) and bool(np.any((X.ids < 0) | (X.ids >= self._sizes))):
+            raise StateError("logistic", wanted=f"ids below {self._sizes.tolist()}", got=X.ids.max(axis=0).tolist())
+
     def snapshot(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return weights, squared gradients and scaler."""
         arrays = {"weights": self._weights.copy(), "sums": self._sums.copy(), "scaler": self._scaler.copy()}
         return arrays, {"model": "logistic"}
 
     def restore(self, arrays: dict[str, NDArray[Any]], meta: dict[str, Any], /) -> None:
-        """Stand where a snapshot stood."""
-        del meta
+        """Stand where a snapshot stood. Raises StateError if it is that of another model or another vector."""
+        own, _ = self.snapshot()
+        for name, array in own.items():
+            found = arrays.get(name)
+            if (
+                meta.get("model") != "logistic"
+                or found is None
+                or (found.shape, found.dtype) != (array.shape, array.dtype)
+            ):
+                got = "nothing" if found is None else f"{found.dtype}{list(found.shape)} of {meta.get('model')}"
+                raise StateError(f"logistic {name}", wanted=f"{array.dtype}{list(array.shape)} of logistic", got=got)
         self._weights, self._sums = arrays["weights"].copy(), arrays["sums"].copy()
         self._scaler = arrays["scaler"].copy()
 

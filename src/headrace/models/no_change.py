@@ -12,6 +12,8 @@ from headrace.models.contract import Block, Columns
 __all__ = ["NoChange", "NoChangeLearner"]
 
 _UNKNOWN: Final = 0.5
+_LEAST: Final = 1e-3
+"""How far an answer stays from 0 and 1, where one mistake would cost an infinite log loss."""
 
 
 @final
@@ -22,7 +24,7 @@ class NoChange:
     >>> learner = NoChange()(Columns(dense=("x",)), 0)
     >>> block = Block(np.zeros((3, 1)), np.zeros((3, 0), np.int32))
     >>> learner.learn(block, np.array([1.0, 0.0, 1.0]), np.ones(3)).tolist()
-    [0.5, 1.0, 0.0]
+    [0.5, 0.999, 0.001]
     """
 
     def __call__(self, columns: Columns, seed: int, /) -> "NoChangeLearner":
@@ -33,7 +35,7 @@ class NoChange:
 
 @final
 class NoChangeLearner:
-    """The last label; 0.5 before the first."""
+    """The last label, held 0.001 from 0 and 1; 0.5 before the first."""
 
     accepts: Final = "block"
 
@@ -45,11 +47,13 @@ class NoChangeLearner:
         return np.full(len(X), self._last[0])
 
     def learn(self, X: Block, y: F8, w: F8, /) -> F8:  # noqa: N803
-        """Remember the last label; return what was remembered before each row."""
-        del X, w
-        scores = np.concatenate([self._last, y[:-1]])[: len(y)]
-        if len(y):
-            self._last[0] = y[-1]
+        """Remember the last label of positive weight; return what was remembered before each row."""
+        del X
+        held = np.clip(np.concatenate([self._last, y]), _LEAST, 1 - _LEAST)
+        counts = np.concatenate([[True], (w > 0) & ~np.isnan(y)])
+        last = np.maximum.accumulate(np.where(counts, np.arange(len(held)), 0))
+        scores: F8 = held[last[:-1]]
+        self._last[0] = held[last[-1]]
         return scores
 
     def snapshot(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:

@@ -48,8 +48,9 @@ class RunningMeanLearner:
         """Add labels with their weights; return the mean before each row."""
         del X
         # `cumsum` adds one after another, so a batch gives the bits of the loop.
+        w = np.where(np.isnan(y), 0.0, w)
         counts = np.cumsum(np.concatenate([self._seen[:1], w]))
-        sums = np.cumsum(np.concatenate([self._seen[1:], w * y]))
+        sums = np.cumsum(np.concatenate([self._seen[1:], np.where(w > 0, w * y, 0.0)]))
         self._seen = np.array([counts[-1], sums[-1]])
         scores: F8 = (sums[:-1] + _PRIOR) / (counts[:-1] + 1)
         return scores

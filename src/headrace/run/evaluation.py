@@ -19,6 +19,7 @@ __all__ = ["answered"]
 _REQUEST: Final = 0
 _LABEL: Final = 1
 _PRIOR: Final = 0.5
+_LEAST: Final = 1e-3
 
 
 def answered(predictions: Topic, examples: Topic) -> Report:
@@ -40,7 +41,7 @@ def answered(predictions: Topic, examples: Topic) -> Report:
         asked_ids.append(batch.id.take(pa.array(rows)))
         asked_time.append(batch.event_time[rows])
         asked_mean.append((sums[rows] + _PRIOR) / (counts[rows] + 1))
-        asked_last.append(recent[rows])
+        asked_last.append(np.clip(recent[rows], _LEAST, 1 - _LEAST))
         if len(batch):
             total, count, last = float(sums[-1]), int(counts[-1]), float(recent[-1])
     ids = pa.chunked_array(asked_ids, pa.string())

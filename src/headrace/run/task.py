@@ -4,7 +4,7 @@
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, final
 
 from headrace.core.errors import StateError
@@ -38,8 +38,11 @@ class Task(ABC):
         """Work on about `budget` rows; return whether anything moved."""
 
     @abstractmethod
-    def save(self) -> None:
-        """Keep a snapshot. Call it after the log's `sync`, so that it counts only what is safe."""
+    def capture(self) -> Callable[[], None]:
+        """Copy the state as it stands, and return what keeps it as a snapshot.
+
+        Call that once the log's `force` has returned, so that a snapshot counts only what is safe; by any thread.
+        """
 
     @property
     @abstractmethod
@@ -122,10 +125,8 @@ class StageTask(Task):
         self._pending = None if whole else pending.slice(outputs.consumed, len(pending))
         return True
 
-    def save(self) -> None:
-        """Keep the stage's state, the cut at which reading goes on, and how far each output was written."""
-        if self._snapshots is None:
-            return
+    def capture(self) -> Callable[[], None]:
+        """Copy the stage's state, the cut at which reading goes on, and how far each output was written."""
         arrays, meta = self.stage.snapshot()
         state = {
             "stage": meta,
@@ -134,7 +135,7 @@ class StageTask(Task):
             "writers": {topic: writer.snapshot() for topic, writer in self._writers.items()},
             "rows": self.rows,
         }
-        self._snapshots.save(self._done, arrays, state)
+        return _keeping(self._snapshots, self._done, arrays, state)
 
     def _fill(self, budget: int) -> bool:
         """Read some frames; return whether the reader moved."""
@@ -213,10 +214,16 @@ class IngestTask(Task):
         self._done = through
         return True
 
-    def save(self) -> None:
-        """Keep how far the sources were read."""
-        if self._snapshots is None:
-            return
+    def capture(self) -> Callable[[], None]:
+        """Copy how far the sources were read."""
         arrays, meta = self.ingest.snapshot()
         state = {"ingest": meta, "done": list(self._done), "writer": self._writer.snapshot()}
-        self._snapshots.save(self._done, arrays, state)
+        return _keeping(self._snapshots, self._done, arrays, state)
+
+
+def _keeping(snapshots: Snapshots | None, done: Position, arrays: Arrays, state: Meta) -> Callable[[], None]:
+    def keep() -> None:
+        if snapshots is not None:
+            snapshots.save(done, arrays, state)
+
+    return keep

@@ -80,6 +80,12 @@ def _verify_vectors(deployment: Deployment, found: Verification) -> None:
         for row in np.flatnonzero(row_digests(fresh) != row_digests(other)).tolist():
             column, one, two = _first_column(other, fresh, row, names)
             found.add(Difference("features", _id(other, row), _time(other, row), column, one, two))
+    for surplus in logged.rest():
+        found.vectors += int(np.count_nonzero(surplus.stream == _REQUEST))
+        for row in range(len(surplus)):
+            found.add(
+                Difference("features", _id(surplus, row), _time(surplus, row), "row", "taken", "no event caused it")
+            )
 
 
 def _recomputed(deployment: Deployment) -> Iterator[Batch]:
@@ -137,6 +143,12 @@ class _Rows:
             parts.append(part)
             have += len(part)
         return Batch.concat(parts) if parts else self._nothing()
+
+    def rest(self) -> Iterator[Batch]:
+        """Yield whatever has not been taken."""
+        if self._rest is not None:
+            yield self._rest
+        yield from self._batches
 
     def _nothing(self) -> Batch:
         empty = np.zeros(0, np.int64)

@@ -8,6 +8,7 @@ is far behind: back-pressure by turns, which never closes the loop learn -> pred
 
 import gc
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -78,22 +79,29 @@ class Worker:
         gc.freeze()  # What stands by now stays; looking at it again and again costs a tenth of the time.
         gc.set_threshold(*_COLLECT)
         try:
-            self._run()
+            with ThreadPoolExecutor(max_workers=1, thread_name_prefix="headrace-disk") as disk:
+                self._run(disk)
         finally:
             gc.set_threshold(*thresholds)
             gc.unfreeze()
 
-    def _run(self) -> None:
+    def _run(self, disk: ThreadPoolExecutor) -> None:
         saved_us = self._clock.elapsed_us()
+        saving: Future[None] | None = None
         while not self._stop():
             moved = self.round()
             if all(place.task.ended for place in self._placed) and not moved:
                 break
-            if self._clock.elapsed_us() - saved_us >= self._snapshot_every_us:
-                self.save()
+            if saving is not None and saving.done():
+                saving.result()  # What went wrong on the disk stops the worker.
+                saving = None
+            if saving is None and self._clock.elapsed_us() - saved_us >= self._snapshot_every_us:
+                saving = disk.submit(self._capture())
                 saved_us = self._clock.elapsed_us()
             if not moved:
                 self._clock.sleep_us(_IDLE_US)
+        if saving is not None:
+            saving.result()
         self.save()
 
     def round(self) -> bool:
@@ -104,19 +112,35 @@ class Worker:
                 for place in places:
                     if not self._far_ahead(place):
                         moved |= place.task.turn(self._budget)
-        for place in self._by_patience[-1]:
-            if moved and place.task.backlog > _GATHERED_FRAMES:
-                place.task.turn(self._budget)
+        if moved:
+            self._relieve()
         self._log.commit()
         if self._after_round is not None:
             self._after_round()
         return moved
 
     def save(self) -> None:
-        """Sync the log, then keep a snapshot of every task: it counts only what no power cut takes away."""
-        self._log.sync()
-        for place in self._placed:
-            place.task.save()
+        """Keep a snapshot of every task, and return when it is on disk."""
+        self._capture()()
+
+    def _capture(self) -> Callable[[], None]:
+        """Copy every task's state, and return what makes the log safe and then keeps the copies, in this order."""
+        self._log.commit()
+        keeping = [place.task.capture() for place in self._placed]
+
+        def keep() -> None:
+            self._log.force()
+            for one in keeping:
+                one()
+
+        return keep
+
+    def _relieve(self) -> None:
+        """Under a load that never pauses, give one patient task a turn when much has gathered for it."""
+        patient = [place for places in self._by_patience[1:] for place in places]
+        most = max(patient, key=lambda place: place.task.backlog, default=None)
+        if most is not None and most.task.backlog > _GATHERED_FRAMES:
+            most.task.turn(self._budget)
 
     def _far_ahead(self, place: Placed) -> bool:
         return any(self._tasks[name].backlog > _AHEAD_FRAMES for name in place.readers if name in self._tasks)

@@ -68,8 +68,13 @@ class Log(ABC):
         """Let everybody read what was appended through this object: once a turn."""
 
     @abstractmethod
+    def force(self) -> None:
+        """Return when a power cut can no longer take away what was committed. May be called by another thread."""
+
     def sync(self) -> None:
         """Commit, and return when a power cut can no longer take away what was appended."""
+        self.commit()
+        self.force()
 
     @abstractmethod
     def close(self) -> None:

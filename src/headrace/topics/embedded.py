@@ -22,7 +22,8 @@ from headrace.topics.manifest import Manifest
 __all__ = ["EmbeddedLog"]
 
 _PAGE_BYTES: Final = 32_768
-_CHECKPOINT_PAGES: Final = 1_000
+_CHECKPOINT_PAGES: Final = 8_000
+"""Pages of write-ahead log beyond which a commit itself moves them; `force` does it earlier, off the worker's turn."""
 _BUSY_MS: Final = 60_000
 _RECENT_BYTES: Final = 96 * 1024 * 1024
 _UNKNOWN: Final = 2**63 - 1
@@ -200,9 +201,11 @@ class EmbeddedLog(Log):
         ((version,),) = self.execute("PRAGMA data_version", ())
         self.epoch = version
 
-    def sync(self) -> None:
-        """Commit, and force the write-ahead log to disk."""
-        self.commit()
+    def force(self) -> None:
+        """Force the write-ahead log to disk, then move it into the file, over a connection of its own.
+
+        What moves is never less safe on the way: SQLite forces the file before it lets the log be overwritten.
+        """
         try:
             handle = os.open(f"{self._path}-wal", os.O_RDONLY)
         except FileNotFoundError:
@@ -211,6 +214,12 @@ class EmbeddedLog(Log):
             os.fsync(handle)
         finally:
             os.close(handle)
+        try:
+            other = apsw.Connection(str(self._path))
+            other.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            other.close()
+        except apsw.Error as error:
+            raise _mapped(error, self._path) from error
 
     def close(self) -> None:
         """Commit and let go of the file."""

@@ -79,7 +79,7 @@ class MemoryLog(Log):
     def commit(self) -> None:
         """Return at once: memory has nothing to wait for."""
 
-    def sync(self) -> None:
+    def force(self) -> None:
         """Return at once: memory does not outlive its process."""
 
     def close(self) -> None:

@@ -48,8 +48,11 @@ def test_draining_leaves_nothing_behind() -> None:
     counter.add(np.array([[1.0], [2.0]]), np.array([[3], [3]], np.int32))
     assert [sketch.rows for sketch in counter.drain()] == [2, 2]
     assert [sketch.rows for sketch in counter.drain()] == [0, 0]
-    counter.add(np.array([[5.0]]), np.array([[7]], np.int32))
-    assert [sketch.buckets.tolist()[-1] for sketch in counter.drain()][1] == 7
+    # The same blocks are touched again: what was counted there before must not come back.
+    counter.add(np.array([[1.0]]), np.array([[7]], np.int32))
+    number, category = counter.drain()
+    assert number.counts.tolist() == [1]
+    assert (category.buckets.tolist(), category.counts.tolist()) == ([7], [1])
 
 
 def test_tenths_hold_a_tenth_each() -> None:

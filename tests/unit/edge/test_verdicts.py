@@ -93,21 +93,27 @@ def test_ids_behind_the_horizon_are_forgotten() -> None:
 
 
 def test_an_id_is_given_back_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    #  at    0            100          200            201
-    #      ten ids     ten forgotten   the next too   twenty new ones, each with a place of its own
+    #  at    0 (30 ids)   100     | 200 (2 ids)               | 201 (20 ids)
+    #        forgotten    kept    | the one at 100 forgotten  | each has a place of its own
     monkeypatch.setattr(verdicts, "_LEAST", 0)
     given_by = Verdicts([settings(duplicate_horizon_us=5)])
-    assert judged(given_by, [(0, 0, f"old{number}") for number in range(10)]) == [Verdict.OK] * 10
-    judged(given_by, [(100, 100, f"middle{number}") for number in range(11)])
-    assert given_by.remembered == 11
-    for time in (200, 300, 400):
-        judged(given_by, [(time, time, f"{time}-{number}") for number in range(3)])
-    judged(given_by, [(500, 500, f"500-{number}") for number in range(30)])
-    assert given_by.remembered == 30
-    fresh: list[Record] = [(501, 501, f"new{number}") for number in range(20)]
+    judged(given_by, [*((0, 0, f"old{number}") for number in range(30)), (100, 100, "middle")])
+    assert given_by.remembered == 1
+    judged(given_by, [(200, 200, "a"), (200, 200, "b")])
+    assert given_by.remembered == 2
+    fresh: list[Record] = [(201, 201, f"new{number}") for number in range(20)]
     assert judged(given_by, fresh) == [Verdict.OK] * 20
-    assert given_by.remembered == 50
+    assert given_by.remembered == 22
     assert judged(given_by, fresh) == [Verdict.DUPLICATE] * 20
+
+
+def test_an_id_is_remembered_over_the_disorder_and_the_horizon(monkeypatch: pytest.MonkeyPatch) -> None:
+    #  newest 12, disorder 10, horizon 5: remembered from 12 - 10 - 5 = -3 on
+    monkeypatch.setattr(verdicts, "_LEAST", 0)
+    given_by = Verdicts([settings(disorder_us=10, duplicate_horizon_us=5)])
+    assert judged(given_by, [(-3, 0, "a"), (-4, 0, "b"), (12, 12, "c")]) == [Verdict.OK] * 3
+    assert given_by.remembered == 2
+    assert judged(given_by, [(-3, 13, "a"), (-4, 13, "b")]) == [Verdict.DUPLICATE, Verdict.LATE]
 
 
 def test_times_at_the_far_ends_do_not_wrap_around() -> None:

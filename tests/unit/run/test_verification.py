@@ -161,9 +161,6 @@ def test_a_log_that_lacks_a_vector_differs(original: Deployment) -> None:
     assert verify(copy(original, alter)).differ > 0
 
 
-@pytest.mark.xfail(
-    strict=True, reason="verify stops at the last row that it can recompute, and looks at none behind it"
-)
 def test_a_vector_behind_the_last_that_any_event_caused_differs(original: Deployment) -> None:
     changed = copy(original)
     writer = Writer(changed.topic("features"), "featurize")

@@ -85,7 +85,8 @@ def test_of_predictions_the_score_is_sketched_and_of_examples_the_error_is_summe
     assert (scores[0].columns["column"], scores[0].columns["of"]) == ("score", "predictions")
     assert (scores[0].columns["buckets"], scores[0].columns["counts"]) == sketch([0.1, 0.2])
     values = [1.0, 2.0, 9.0, 4.0]
-    error, progress = written(watch("examples"), watched("examples", *values, 1))
+    error, progress, later, _ = written(watch("examples"), watched("examples", *values, 1, 5.0, 2))
+    assert (later.columns["count"], later.columns["mean"], later.columns["m2"]) == (1, 0.5, 0.0)
     errors = np.array([abs(abs(x) / 10 - place % 2) for place, x in enumerate(values)])
     assert (error.stream, progress.stream) == ("error", "progress")
     assert error.columns["count"] == 4
@@ -198,8 +199,8 @@ def cut(make: Any, batch: Batch, cuts: set[int], restarts: set[int]) -> tuple[li
     stage: Stage = make()
     found = []
     for start, stop in pairwise([0, *sorted(cuts | restarts), len(batch)]):
+        state = packed(*stage.snapshot())  # A snapshot that is taken and not used changes nothing either.
         if start in restarts:
-            state = packed(*stage.snapshot())
             stage = make()
             stage.restore(*unpacked(state))
         found += stage.process(batch.slice(start, stop)).batches.values()

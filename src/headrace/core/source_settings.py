@@ -17,7 +17,7 @@ Late: TypeAlias = Literal["update", "aside", "drop"]
 class SourceSettings:
     """One source of events.
 
-    `time`, `id`, `arrived` and `producer` are names of fields. `kind` is REQUEST where a vector asks of this source,
+    `time`, `id` and `arrived` are names of fields. `kind` is REQUEST where a vector asks of this source,
     else EVENT. `disorder_us` is how far a record may stand behind the newest of its source; `late` says what happens
     to one that stands further behind. `max_future_skew_us` is how far the event time may lie ahead of the arrival.
     `duplicate_horizon_us` is the event time over which an id is remembered. `delay_us` is the declared delay from
@@ -30,7 +30,6 @@ class SourceSettings:
     kind: Kind
     id: str | None = None
     arrived: str | None = None
-    producer: str | None = None
     disorder_us: int = 0
     late: Late = "update"
     max_future_skew_us: int = 5 * MINUTE_US

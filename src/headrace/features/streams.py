@@ -128,14 +128,13 @@ def source(
     max_future_skew: Duration = "5min",
     arrived: Column = None,
     delay: Duration = "0s",
-    producer: Column = None,
 ) -> Stream[E]:
     """Return a source of events. Where its records come from is said in headrace.toml.
 
     time: the field that says when it happened. id: the field by which a second copy is known. disorder: how far a
     record may stand behind the newest. late: what becomes of one that stands further behind. max_future_skew: how
     far its time may lie ahead of its arrival. arrived: the field that says when it came (of a history), else the
-    event time plus `delay`. producer: the field that says which clock its time is from.
+    event time plus `delay`.
 
     >>> import headrace as hr
     >>> from datetime import datetime
@@ -175,7 +174,6 @@ def source(
         kind=RecordKind.EVENT,
         id=field(id, "id", "text"),
         arrived=field(arrived, "arrived", "time"),
-        producer=field(producer, "producer", "text"),
         disorder_us=duration_us(f"{where} disorder", disorder),
         late=late,
         max_future_skew_us=duration_us(f"{where} max_future_skew", max_future_skew),

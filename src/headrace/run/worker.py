@@ -132,6 +132,7 @@ class Worker:
             self._log.force()
             for one in keeping:
                 one()
+            self._log.tidy()
 
         return keep
 

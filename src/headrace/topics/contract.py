@@ -71,6 +71,9 @@ class Log(ABC):
     def force(self) -> None:
         """Return when a power cut can no longer take away what was committed. May be called by another thread."""
 
+    def tidy(self) -> None:  # noqa: B027 - most logs have nothing to tidy
+        """Do what can be done at leisure, so that it need not be done in a turn. May be called by another thread."""
+
     def sync(self) -> None:
         """Commit, and return when a power cut can no longer take away what was appended."""
         self.commit()

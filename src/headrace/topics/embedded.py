@@ -23,7 +23,7 @@ __all__ = ["EmbeddedLog"]
 
 _PAGE_BYTES: Final = 32_768
 _CHECKPOINT_PAGES: Final = 8_000
-"""Pages of write-ahead log beyond which a commit itself moves them; `force` does it earlier, off the worker's turn."""
+"""Pages of write-ahead log beyond which a commit itself moves them; `tidy` does it earlier, off the worker's turn."""
 _BUSY_MS: Final = 60_000
 _RECENT_BYTES: Final = 96 * 1024 * 1024
 _UNKNOWN: Final = 2**63 - 1
@@ -202,10 +202,7 @@ class EmbeddedLog(Log):
         self.epoch = version
 
     def force(self) -> None:
-        """Force the write-ahead log to disk, then move it into the file, over a connection of its own.
-
-        What moves is never less safe on the way: SQLite forces the file before it lets the log be overwritten.
-        """
+        """Force the write-ahead log to disk."""
         try:
             handle = os.open(f"{self._path}-wal", os.O_RDONLY)
         except FileNotFoundError:
@@ -214,6 +211,12 @@ class EmbeddedLog(Log):
             os.fsync(handle)
         finally:
             os.close(handle)
+
+    def tidy(self) -> None:
+        """Move the write-ahead log into the file, over a connection of its own, before a commit has to do it.
+
+        What moves is never less safe on the way: SQLite forces the file before it lets the log be overwritten.
+        """
         try:
             other = apsw.Connection(str(self._path))
             other.execute("PRAGMA wal_checkpoint(PASSIVE)")

@@ -12,7 +12,7 @@ import numpy as np
 
 from headrace.core.records import Batch, flat_block, strings
 from headrace.core.time import instant_text
-from headrace.models.contract import Block, Learner
+from headrace.models.contract import Block, Learner, rows_for
 from headrace.run.deployment import EVENTS, Deployment
 from headrace.run.taken import taken
 from headrace.store.snapshots import unpacked
@@ -174,7 +174,8 @@ def _verify_predictions(deployment: Deployment, found: Verification) -> None:
                 learner.restore(*unpacked(bundles[number]))
                 learners = {number: learner}
             mine = (version == number) & ~fallback
-            again[mine] = learners[number].predict(Block(vectors.dense[mine], vectors.ids[mine]))
+            rows_of = Block(vectors.dense[mine], vectors.ids[mine])
+            again[mine] = learners[number].predict(rows_for(learners[number], rows_of))
         found.predictions += len(rows)
         for place in np.flatnonzero(again.view(np.uint64) != score.view(np.uint64)).tolist():
             row = int(rows[place])

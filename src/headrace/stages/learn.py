@@ -12,7 +12,7 @@ import numpy as np
 from headrace.core.records import Batch, flat_block
 from headrace.core.time import ENDED_US, UNSPOKEN_US
 from headrace.kernels import moments
-from headrace.models.contract import Block, Columns, Learner, Recipe
+from headrace.models.contract import Block, Columns, Learner, Recipe, check_accepts, rows_for
 from headrace.stages.contract import Outputs, Stage
 from headrace.store.snapshots import Arrays, Meta, packed
 from headrace.topics.entries import Entry, batch_of
@@ -37,6 +37,7 @@ class Learn(Stage):
         self._every_us = every_us
         self._output = output
         self._learner: Learner = recipe(columns, seed)
+        check_accepts(self._learner, columns)
         self._next_us = UNSPOKEN_US
         self._parent = ""
         self._number = -1
@@ -68,7 +69,7 @@ class Learn(Stage):
     def _learn(self, dense: Any, ids: Any, y: Any, weight: Any) -> None:
         if len(y) == 0:
             return
-        scores = self._learner.learn(Block(dense, ids), y, weight)
+        scores = self._learner.learn(rows_for(self._learner, Block(dense, ids)), y, weight)
         self.examples += len(y)
         if scores is not None:
             moments.add_log_loss(y, scores, self._loss)

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from headrace.core.records import F8, I8, Batch, block, flat_block
 from headrace.core.settings import Serve
 from headrace.core.time import ENDED_US
-from headrace.models.contract import Block, Columns, Learner, Recipe
+from headrace.models.contract import Block, Columns, Learner, Recipe, rows_for
 from headrace.stages.contract import Outputs, Stage
 from headrace.store.control import ControlView, Version
 from headrace.store.snapshots import Arrays, Meta, unpacked
@@ -146,7 +146,8 @@ class Predict(Stage):
             return self._constant, NO_VERSION
         if champion.examples == 0:
             return self._constant, UNTRAINED
-        return self._learner(champion).predict(vectors), None
+        learner = self._learner(champion)
+        return learner.predict(rows_for(learner, vectors)), None
 
     def _learner(self, version: Version) -> Learner:
         """Return the version's model, built and warm; the last few stay warm, so that a rollback waits for nothing."""

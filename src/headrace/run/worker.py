@@ -19,6 +19,7 @@ from headrace.topics.contract import Log
 __all__ = ["Placed", "Worker"]
 
 _IDLE_US: Final = 500
+_TIDY_US: Final = 1_000_000
 _COLLECT: Final = (50_000, 20, 50)
 _AHEAD_FRAMES: Final = 12
 _GATHERED_FRAMES: Final = 64
@@ -86,7 +87,7 @@ class Worker:
             gc.unfreeze()
 
     def _run(self, disk: ThreadPoolExecutor) -> None:
-        saved_us = self._clock.elapsed_us()
+        saved_us = tidied_us = self._clock.elapsed_us()
         saving: Future[None] | None = None
         while not self._stop():
             moved = self.round()
@@ -98,6 +99,9 @@ class Worker:
             if saving is None and self._clock.elapsed_us() - saved_us >= self._snapshot_every_us:
                 saving = disk.submit(self._capture())
                 saved_us = self._clock.elapsed_us()
+            elif saving is None and self._clock.elapsed_us() - tidied_us >= _TIDY_US:
+                saving = disk.submit(self._log.tidy)
+                tidied_us = self._clock.elapsed_us()
             if not moved:
                 self._clock.sleep_us(_IDLE_US)
         if saving is not None:

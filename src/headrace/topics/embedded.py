@@ -21,8 +21,8 @@ from headrace.topics.manifest import Manifest
 
 __all__ = ["EmbeddedLog"]
 
-_PAGE_BYTES: Final = 32_768
-_CHECKPOINT_PAGES: Final = 8_000
+_PAGE_BYTES: Final = 8_192
+_CHECKPOINT_PAGES: Final = 64_000
 """Pages of write-ahead log beyond which a commit itself moves them; `tidy` does it earlier, off the worker's turn."""
 _BUSY_MS: Final = 60_000
 _RECENT_BYTES: Final = 96 * 1024 * 1024

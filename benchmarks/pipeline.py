@@ -17,9 +17,16 @@ NOTES: Final = """
 kernels were compiled and imports done before. `latency_ms` is from the moment at which an event was due (its creation)
 to the moment at which its prediction was committed and readable, with every stage in one thread of one process.
 
-Where the time goes (a profile of one run): each of the 1,460 versions is a round through predict, join and learn, and
-a round costs about as much for 20 rows as for 400, so the pace (`every="6h"`) sets the speed more than the rows do.
-Encoding and compressing frames is the largest single part, then SQLite, then the digests, then the engine itself.
+Where the time goes, of 7.1 CPU-seconds in one run without a profiler: join 1.2, featurize 1.2, predict 1.1, learn 0.9,
+watch, judge and respond 1.1, act 0.4, ingest 0.2, commits and the last snapshot 0.6. Across them, encoding and
+compressing frames 0.9, SQLite 0.5, running digests 0.4. Each of the 1,460 versions is a round through predict, join and
+learn, and a round costs about as much for 20 rows as for 400: so the pace (`every="6h"`) sets the speed more than the
+rows do, and the aim of 150,000 events a CPU-second is not reached. What helped, in this order: patient tasks that wait
+for large batches, frames just written kept decoded, a collector that does not look at what stays, digests over columns
+at once. What did not: caching the texts of expressions.
+
+Live, a round takes 4 to 5 ms, of which featurize is 2.4 for some 45 events (Python around six histories). The tail was
+57 ms until SQLite's checkpoint left the turn; what is left above 10 ms are rounds with a collection or a patient task.
 """
 
 _DATA: Final = Path(".demo/data")

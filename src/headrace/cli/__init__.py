@@ -15,14 +15,14 @@ __all__ = ["main"]
 
 VERBS: Final = {
     "init": "Write a small pipeline, its data and headrace.toml into an empty folder.",
-    "check": "Check a pipeline without running it; show defaults, state and topics.",
+    "check": "Check a pipeline without running it; show features, defaults and sources.",
     "run": "Run a pipeline: a history to its end, or at a given rate.",
     "verify": "Recompute every logged vector and prediction from the log.",
     "explain": "Show what one prediction was made of.",
     "evaluate": "Show how good the answers were, beside the baselines.",
     "versions": "List, promote or roll back versions of the model.",
     "topics": "List topics, or show the last rows of one.",
-    "status": "Show each task's position, the ledger and what is in force.",
+    "status": "Show each topic, the ledger, the champion and the newest alarms.",
 }
 
 

@@ -119,7 +119,7 @@ class _Search:
         found = self._of_label(read) if read.of_label else self._of_source(read)
         inside = [entry for entry in found if since_us <= entry["event_time_us"] < until_us]
         inside.sort(key=lambda entry: entry["event_time_us"])
-        shown = [{**entry, "event_time": instant_text(entry.pop("event_time_us"))} for entry in inside[-_SHOWN:]]
+        shown = [{"event_time": instant_text(entry.pop("event_time_us")), **entry} for entry in inside[-_SHOWN:]]
         return {
             "aggregate": read.operation,
             "of": read.records.name + (" label" if read.of_label else ""),

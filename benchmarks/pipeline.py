@@ -25,8 +25,9 @@ rows do, and the aim of 150,000 events a CPU-second is not reached. What helped,
 for large batches, frames just written kept decoded, a collector that does not look at what stays, digests over columns
 at once. What did not: caching the texts of expressions.
 
-Live, a round takes 4 to 5 ms, of which featurize is 2.4 for some 45 events (Python around six histories). The tail was
-57 ms until SQLite's checkpoint left the turn; what is left above 10 ms are rounds with a collection or a patient task.
+Live, a round takes 4 to 5 ms, of which featurize is 2.4 for some 45 events (Python around six histories). p99 was 57 ms
+until SQLite's checkpoint left the turn, 14 until predictions were committed before join and learn have their turns, and
+is 11 to 13 since patient tasks have short turns; what is left are rounds with a collection or with `act` on the disk.
 """
 
 _DATA: Final = Path(".demo/data")
@@ -66,7 +67,7 @@ def _live(project: Project, rate: float, seconds: float) -> dict[str, float]:
     clock = SystemClock()
     probe = LatencyProbe(clock)
     until_us = clock.elapsed_us() + int(seconds * 1.5 * 1e6)
-    running = start(project, rate=rate, clock=clock, after_round=probe, stop=lambda: clock.elapsed_us() > until_us)
+    running = start(project, rate=rate, clock=clock, after_commit=probe, stop=lambda: clock.elapsed_us() > until_us)
     probe.watch(running.deployment.topic("predictions"))
     running.worker.run()
     running.log.close()

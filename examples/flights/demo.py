@@ -30,7 +30,7 @@ def main() -> int:
     clock = SystemClock()
     progress = Progress(clock)
     print("running the pipeline (the first time, kernels are compiled: about half a minute) ...", flush=True)
-    running = run(project, clock=clock, after_round=progress)
+    running = run(project, clock=clock, after_commit=progress)
     progress.running = running
     begun = time.monotonic()
     running.worker.run()

@@ -36,7 +36,7 @@ def run_rounds(project: Project, rounds: int | None = None) -> None:
     running = run(
         project,
         clock=VirtualClock(start_us=0),
-        after_round=lambda: done.append(1),
+        after_commit=lambda: done.append(1),
         stop=lambda: rounds is not None and len(done) >= rounds,
     )
     running.worker.run()

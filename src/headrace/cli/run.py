@@ -79,7 +79,7 @@ def command(
     progress = Progress(clock)
     probe = LatencyProbe(clock) if rate is not None else None
 
-    def after_round() -> None:
+    def after_commit() -> None:
         progress()
         if probe is not None:
             probe()
@@ -90,7 +90,7 @@ def command(
         rate=rate,
         clock=clock,
         snapshot_every_us=int(snapshot_s * 1e6),
-        after_round=after_round,
+        after_commit=after_commit,
         stop=lambda: bool(stopping),
     )
     progress.running = running

@@ -108,7 +108,7 @@ class Deployment:
         makers: Mapping[str, Callable[[], list[Placed]]] = {
             "ingest": lambda: [self._ingest(ingest)] if ingest is not None else [],
             "featurize": lambda: [self._placed("featurize", self.featurize(), EVENTS, ("predict",))],
-            "predict": lambda: [self._placed("predict", self._predict(), "features")],
+            "predict": lambda: [self._placed("predict", self._predict(), "features", answers=self.live)],
             "join": lambda: [self._placed("join", self._join(), "predictions")],
             "learn": lambda: [self._placed("learn", self._learn(), "examples")],
             "watch": lambda: [
@@ -136,12 +136,19 @@ class Deployment:
         return Placed(task=IngestTask("ingest", ingest, writer, self._snapshots("ingest")), readers=("featurize",))
 
     def _placed(
-        self, name: str, stage: Stage, source: str, readers: tuple[str, ...] = (), *, patience: int = 0
+        self,
+        name: str,
+        stage: Stage,
+        source: str,
+        readers: tuple[str, ...] = (),
+        *,
+        patience: int = 0,
+        answers: bool = False,
     ) -> Placed:
         outputs = {topic: self.topic(topic) for topic in _OUTPUTS[name.split(".", maxsplit=1)[0]]}
         writers = {topic: Writer(opened, name) for topic, opened in outputs.items()}
         task: Task = StageTask(name, stage, Reader(self.topic(source)), writers, self._snapshots(name))
-        return Placed(task=task, patience=patience, readers=readers)
+        return Placed(task=task, patience=patience, readers=readers, answers=answers)
 
     def _snapshots(self, name: str) -> Snapshots | None:
         if self.folder is None:

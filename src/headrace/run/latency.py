@@ -19,7 +19,7 @@ _FRAMES: Final = 64
 
 @final
 class LatencyProbe:
-    """Called after each round: reads the new predictions and takes now minus their arrival stamp.
+    """Called after each commit: reads the new predictions and takes now minus their arrival stamp.
 
     Live, a record's arrival is stamped when it is due, so the figure holds every wait: the record's, the batch's,
     the commit's.

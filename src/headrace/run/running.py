@@ -101,7 +101,7 @@ def run(
     rate: float | None = None,
     clock: Clock | None = None,
     snapshot_every_us: int = _SNAPSHOT_US,
-    after_round: Callable[[], None] | None = None,
+    after_commit: Callable[[], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Running:
     """Open a project's log, start the tasks of `stages`, and return the worker that runs them.
@@ -118,7 +118,7 @@ def run(
         placed,
         clock=clock,
         snapshot_every_us=snapshot_every_us,
-        after_round=after_round,
+        after_commit=after_commit,
         stop=stop,
     )
     worker.start()

@@ -22,7 +22,9 @@ _IDLE_US: Final = 500
 _TIDY_US: Final = 1_000_000
 _COLLECT: Final = (50_000, 20, 50)
 _AHEAD_FRAMES: Final = 12
-_GATHERED_FRAMES: Final = 64
+_RELIEF: Final = {1: (16, 1_000), 2: (128, 16_384)}
+"""Frames that gather for a task before it is relieved, and the rows of its turn then, by its patience: few and often
+for those who fold rows as they come; seldom and all at once for `act`, each of whose turns may force a file to disk."""
 
 
 @final
@@ -31,11 +33,13 @@ class Placed:
     """A task, how soon it gets its turn, and the tasks that read what it writes.
 
     `patience` 0 is a turn a round, 1 a turn when no task of patience 0 moved, 2 a turn when none at all moved.
+    `answers` says that somebody waits for what it writes: it is committed at once, not at the end of the round.
     """
 
     task: Task
     patience: int = 0
     readers: tuple[str, ...] = ()
+    answers: bool = False
 
 
 @final
@@ -43,7 +47,7 @@ class Worker:
     """Gives turns to tasks until a finite history has ended, or until it is told to stop.
 
     `snapshot_every_us` is elapsed time between snapshots: it matters for the length of a recovery and for nothing
-    else. `after_round` is called after each commit (progress bars, latency probes).
+    else. `after_commit` is called after each commit (progress bars, latency probes).
     """
 
     def __init__(
@@ -54,17 +58,19 @@ class Worker:
         clock: Clock,
         budget: int = 16_384,
         snapshot_every_us: int = 10_000_000,
-        after_round: Callable[[], None] | None = None,
+        after_commit: Callable[[], None] | None = None,
         stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self._log = log
         self._placed = tuple(placed)
         self._by_patience = [[place for place in placed if place.patience == patience] for patience in range(3)]
+        # Where nobody waits for an answer, the patient tasks wait for a pause, and then work on large batches.
+        self._live = any(place.answers for place in placed)
         self._tasks: Mapping[str, Task] = {place.task.name: place.task for place in placed}
         self._clock = clock
         self._budget = budget
         self._snapshot_every_us = snapshot_every_us
-        self._after_round = after_round
+        self._after_commit = after_commit
         self._stop = stop
 
     def start(self) -> None:
@@ -114,14 +120,19 @@ class Worker:
         for places in self._by_patience:
             if not moved:
                 for place in places:
-                    if not self._far_ahead(place):
-                        moved |= place.task.turn(self._budget)
-        if moved:
+                    if not self._far_ahead(place) and place.task.turn(self._budget):
+                        moved = True
+                        if place.answers:
+                            self._commit()
+        if moved and self._live:
             self._relieve()
-        self._log.commit()
-        if self._after_round is not None:
-            self._after_round()
+        self._commit()
         return moved
+
+    def _commit(self) -> None:
+        self._log.commit()
+        if self._after_commit is not None:
+            self._after_commit()
 
     def save(self) -> None:
         """Keep a snapshot of every task, and return when it is on disk."""
@@ -141,11 +152,13 @@ class Worker:
         return keep
 
     def _relieve(self) -> None:
-        """Under a load that never pauses, give one patient task a turn when much has gathered for it."""
-        patient = [place for places in self._by_patience[1:] for place in places]
-        most = max(patient, key=lambda place: place.task.backlog, default=None)
-        if most is not None and most.task.backlog > _GATHERED_FRAMES:
-            most.task.turn(self._budget)
+        """Under a load that never pauses, give one patient task a short turn when enough has gathered for it."""
+        for patience, (frames, rows) in _RELIEF.items():
+            places = self._by_patience[patience]
+            most = max(places, key=lambda place: place.task.backlog, default=None)
+            if most is not None and most.task.backlog > frames:
+                most.task.turn(rows)
+                return
 
     def _far_ahead(self, place: Placed) -> bool:
         return any(self._tasks[name].backlog > _AHEAD_FRAMES for name in place.readers if name in self._tasks)

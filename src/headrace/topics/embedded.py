@@ -4,6 +4,7 @@ One writing connection, owned by the worker's thread; one transaction a turn. Se
 file: SQLite lets one write at a time, and the order of commits is the order of offsets.
 """
 
+import fcntl
 import os
 import secrets
 from collections import OrderedDict
@@ -143,18 +144,25 @@ class EmbeddedLog(Log):
         self._topics: dict[str, _EmbeddedTopic] = {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = apsw.Connection(str(path))
-            self._connection.set_busy_timeout(_BUSY_MS)
-            self._connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-            self._connection.execute(
-                "CREATE TABLE IF NOT EXISTS topics"
-                "(number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, partitions INTEGER, manifest BLOB)"
-            )
+            # Making the file and turning on its write-ahead log knows no waiting: two who open it at once take turns.
+            with path.with_name(f"{path.name}-opening").open("w") as turn:
+                fcntl.flock(turn, fcntl.LOCK_EX)
+                self._connection = self._opened()
         except (apsw.Error, OSError) as error:
             raise _mapped(error, path) from error
+
+    def _opened(self) -> apsw.Connection:
+        connection = apsw.Connection(str(self._path))
+        connection.set_busy_timeout(_BUSY_MS)
+        connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS topics"
+            "(number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, partitions INTEGER, manifest BLOB)"
+        )
+        return connection
 
     def create(self, manifest: Manifest, partitions: int = 1) -> Topic:
         """Make a topic, or open the one of that name; see `Log.create`."""
@@ -219,6 +227,7 @@ class EmbeddedLog(Log):
         """
         try:
             other = apsw.Connection(str(self._path))
+            other.set_busy_timeout(_BUSY_MS)
             other.execute("PRAGMA wal_checkpoint(PASSIVE)")
             other.close()
         except apsw.Error as error:

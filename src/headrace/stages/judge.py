@@ -167,11 +167,11 @@ class Judge(Stage):
                 watched.reference.counts,
             )
             arrays[f"{number}.recent"] = np.array(watched.recent, np.int64).reshape(-1, len(watched.edges) + 1)
-            columns.append({"first_us": watched.first_us, "out": watched.out, "days": watched.days})
+            columns.append({"first_us": watched.first_us, "out": watched.out, "days": list(watched.days)})
         for number, window in enumerate(self._adwin):
             arrays |= {f"adwin{number}.{name}": array for name, array in window.snapshot().items()}
         waiting = [
-            [day, entry["spoken"], [[*key, *value] for key, value in entry["sketches"].items()], entry["errors"]]
+            [day, entry["spoken"], [[*key, *value] for key, value in entry["sketches"].items()], list(entry["errors"])]
             for day, entry in sorted(self._days.items())
         ]
         return arrays, {"columns": columns, "waiting": waiting, "alarms": self.alarms, "ended": self.ended}

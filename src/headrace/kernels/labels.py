@@ -169,10 +169,12 @@ def resolve(
             _append(first_slot, last_slot, slot_following, key[i], slot)
             _push(heap, scalars[HEAP_SIZE], slot, slot_close, slot_sequence)
             scalars[HEAP_SIZE] += 1
+            # An older event may still be held behind a newer one in the queue; it is forgotten all the same.
+            horizon = scalars[REQUEST_WATERMARK] + after
             scalars[REQUEST_WATERMARK] = max(scalars[REQUEST_WATERMARK], t - request_disorder)
             event = first_event[key[i]]
             while event != NONE:
-                if t + after <= event_time[event] < t + within:
+                if event_time[event] >= horizon and t + after <= event_time[event] < t + within:
                     event_used[event] = 1
                     if how == FIRST and slot_answered[slot] == 0:
                         slot_answered[slot] = 1

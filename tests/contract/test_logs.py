@@ -12,6 +12,7 @@ from headrace.topics.digest import value_digest
 from headrace.topics.embedded import EmbeddedLog
 from headrace.topics.frame import Frame
 from headrace.topics.memory import MemoryLog
+from headrace.topics.cut import Cut
 from headrace.topics.reader import Reader
 from headrace.topics.writer import Writer
 from tests.unit.topics.rows import manifest, rows
@@ -38,7 +39,7 @@ def piece(after: Position, through: Position, *, producer: int = 0) -> Frame:
 
 def test_frames_come_back_in_the_order_in_which_they_were_appended(log: Log) -> None:
     topic = log.create(manifest(digested=False))
-    offsets = [topic.append(0, piece(Position(n - 1, ALL), Position(n, ALL))) for n in range(5)]
+    offsets = [topic.append(0, piece(Position(n - 1, ALL), Position(n, ALL))).offset for n in range(5)]
     assert offsets == sorted(offsets)
     assert topic.begin(0) == offsets[0] == 0
     read = topic.read(0, 0, 10)
@@ -53,10 +54,10 @@ def test_trimming_moves_the_beginning_and_nothing_else(log: Log) -> None:
     for n in range(5):
         topic.append(0, piece(Position(n - 1, ALL), Position(n, ALL)))
     end = topic.end(0)
-    topic.trim(0, 3)
+    topic.trim(0, Cut(3))
     assert (topic.begin(0), topic.end(0)) == (3, end)
     assert [offset for offset, _ in topic.read(0, 0, 10)] == [3, 4]
-    topic.trim(0, 5)
+    topic.trim(0, Cut(5))
     assert topic.begin(0) == topic.end(0) == end
 
 

@@ -7,7 +7,6 @@ sources -> ingest -> [events] -> featurize -> [features] -> predict -> [predicti
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, final
 
 from headrace.core.errors import ConfigError, nearest
@@ -30,6 +29,7 @@ from headrace.stages.learn import Learn
 from headrace.stages.predict import Predict
 from headrace.stages.respond import Respond
 from headrace.stages.watch import Watch
+from headrace.store.blobs import Blobs
 from headrace.store.control import ControlView
 from headrace.store.snapshots import Snapshots
 from headrace.topics.contract import Log, Topic
@@ -69,14 +69,14 @@ def event_streams(pipeline: "Pipeline[Any]") -> tuple[StreamSchema, ...]:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """Where and how a pipeline runs: the log, the folder for snapshots, the clock, and whether it is history or live.
+    """Where and how a pipeline runs: the log, the places for blobs (none: no snapshots), the clock, and whether it is history or live.
 
     In history nothing reads a clock, and `predict` waits for the promises of `learn` and `judge`.
     """
 
     pipeline: "Pipeline[Any]"
     log: Log
-    folder: Path | None
+    blobs: Callable[[str], Blobs] | None
     clock: Clock
     live: bool = False
 
@@ -151,10 +151,10 @@ class Deployment:
         return Placed(task=task, patience=patience, readers=readers, answers=answers)
 
     def _snapshots(self, name: str) -> Snapshots | None:
-        if self.folder is None:
+        if self.blobs is None:
             return None
         generation = "" if name == "ingest" else f".{self.generation[:8]}"
-        return Snapshots(self.folder / "snapshots" / f"{name}{generation}")
+        return Snapshots(self.blobs(f"snapshots/{name}{generation}"))
 
     def featurize(self) -> Featurize:
         """Return a fresh `featurize`, as the task and `verify` run it."""

@@ -29,7 +29,7 @@ _STAGES = ("ingest", "featurize", "predict", "join", "learn", "watch", "judge", 
 def evaluate(pipeline: "Pipeline[Any]", tables: Mapping[str, object]) -> Report:
     """Return how good the answers would have been: prequential, with the declared delays and pace."""
     clock = VirtualClock(start_us=0)
-    deployment = Deployment(pipeline=pipeline, log=MemoryLog(), folder=None, clock=clock)
+    deployment = Deployment(pipeline=pipeline, log=MemoryLog(), blobs=None, clock=clock)
     with tempfile.TemporaryDirectory() as folder:
         sources = []
         for settings in pipeline.source_settings():

@@ -10,6 +10,7 @@ from headrace.core.config import Config, load_config
 from headrace.core.errors import ConfigError
 from headrace.run.clock import Clock, SystemClock
 from headrace.run.deployment import Deployment
+from headrace.store.blobs import FolderBlobs
 from headrace.topics.embedded import EmbeddedLog
 
 if TYPE_CHECKING:
@@ -53,7 +54,13 @@ class Project:
     def deployment(self, *, clock: Clock | None = None, live: bool = False) -> Deployment:
         """Open the log and return the deployment. Close its log when done."""
         log = EmbeddedLog(self.config.log_path)
-        return Deployment(pipeline=self.pipeline, log=log, folder=self.folder, clock=clock or SystemClock(), live=live)
+        return Deployment(
+            pipeline=self.pipeline,
+            log=log,
+            blobs=lambda name: FolderBlobs(self.folder / name),
+            clock=clock or SystemClock(),
+            live=live,
+        )
 
 
 def _pipelines(file: Path) -> "list[Pipeline[Any]]":

@@ -4,7 +4,7 @@
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, final
 
 from headrace.core.errors import StateError
@@ -14,7 +14,7 @@ from headrace.stages.contract import Stage
 from headrace.stages.ingest import Ingest
 from headrace.store.snapshots import Arrays, Meta, Snapshots
 from headrace.topics.reader import Reader
-from headrace.topics.writer import Writer
+from headrace.topics.writer import Outstanding, Writer
 
 __all__ = ["IngestTask", "StageTask", "Task"]
 
@@ -41,7 +41,8 @@ class Task(ABC):
     def capture(self) -> Callable[[], None]:
         """Copy the state as it stands, and return what keeps it as a snapshot.
 
-        Call that once the log's `force` has returned, so that a snapshot counts only what is safe; by any thread.
+        Call that once the log's `force` has returned, so that a snapshot counts only what is safe; by any thread. A
+        snapshot that counts a frame which is not acknowledged is not kept.
         """
 
     @property
@@ -135,7 +136,8 @@ class StageTask(Task):
             "writers": {topic: writer.snapshot() for topic, writer in self._writers.items()},
             "rows": self.rows,
         }
-        return _keeping(self._snapshots, self._done, arrays, state)
+        outstanding = [writer.outstanding() for writer in self._writers.values()]
+        return _keeping(self._snapshots, outstanding, self._done, arrays, state)
 
     def _fill(self, budget: int) -> bool:
         """Read some frames; return whether the reader moved."""
@@ -218,12 +220,14 @@ class IngestTask(Task):
         """Copy how far the sources were read."""
         arrays, meta = self.ingest.snapshot()
         state = {"ingest": meta, "done": list(self._done), "writer": self._writer.snapshot()}
-        return _keeping(self._snapshots, self._done, arrays, state)
+        return _keeping(self._snapshots, [self._writer.outstanding()], self._done, arrays, state)
 
 
-def _keeping(snapshots: Snapshots | None, done: Position, arrays: Arrays, state: Meta) -> Callable[[], None]:
+def _keeping(
+    snapshots: Snapshots | None, outstanding: Sequence[Outstanding], done: Position, arrays: Arrays, state: Meta
+) -> Callable[[], None]:
     def keep() -> None:
-        if snapshots is not None:
+        if snapshots is not None and all(frames.settled() for frames in outstanding):
             snapshots.save(done, arrays, state)
 
     return keep

@@ -1,10 +1,8 @@
-"""Snapshots of tasks: one file each, ordered by the input position they stand at, never by the file's age."""
+"""Snapshots of tasks: one blob each, ordered by the input position they stand at, never by their age."""
 
 import json
-import os
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final, TypeAlias, final
 
 import numpy as np
@@ -12,8 +10,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from headrace.core.errors import SurroundingsError
 from headrace.core.position import Position
+from headrace.store.blobs import Blobs
 
 __all__ = ["Arrays", "Meta", "Snapshots", "packed", "unpacked"]
 
@@ -45,40 +43,30 @@ def unpacked(blob: bytes) -> tuple[Arrays, Meta]:
 
 @final
 class Snapshots:
-    """The snapshots of one task, in a folder of its own. The newest three are kept.
+    """The snapshots of one task, in a place of its own: blobs named by the input position at which they stand.
 
-    A file is written under another name, forced to disk, and then renamed, so that it is whole or not there.
-    Raises SurroundingsError if the disk refuses.
+    The newest three are kept, by position: a second owner that lags behind saves old ones late.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
 
     def save(self, position: Position, arrays: Arrays, meta: Meta) -> None:
         """Keep one snapshot that stands at `position` of the task's input."""
-        name = _ORDER.pack(position.offset + _SIGN, position.sub + _SIGN).hex()
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            made = self._folder / f"{name}.{os.getpid()}.part"
-            with made.open("wb") as file:
-                file.write(packed(arrays, meta))
-                file.flush()
-                os.fsync(file.fileno())
-            made.replace(self._folder / f"{name}.snapshot")
-            for old in self._files()[_KEPT:]:
-                old.unlink(missing_ok=True)
-        except OSError as error:
-            raise SurroundingsError(
-                f"snapshots {self._folder.name}", wanted="a disk to write to", got=str(error)
-            ) from error
+        self._blobs.put(_ORDER.pack(position.offset + _SIGN, position.sub + _SIGN).hex(), packed(arrays, meta))
+        for old in self._newest_names()[_KEPT:]:
+            self._blobs.delete(old)
 
     def newest_first(self) -> Iterator[tuple[Arrays, Meta]]:
         """Yield the snapshots that can be read, the one that stands furthest first."""
-        for file in self._files():
+        for name in self._newest_names():
+            blob = self._blobs.get(name)
+            if blob is None:
+                continue  # Another owner of the task has just collected it.
             try:
-                yield unpacked(file.read_bytes())
-            except (SafetensorError, ValueError, struct.error, FileNotFoundError):
-                continue  # Cut short by a power cut, or just collected by another owner: an older one serves.
+                yield unpacked(blob)
+            except (SafetensorError, ValueError, struct.error):
+                continue  # Damaged on the disk: an older one serves.
 
-    def _files(self) -> list[Path]:
-        return sorted(self._folder.glob("*.snapshot"), reverse=True) if self._folder.exists() else []
+    def _newest_names(self) -> list[str]:
+        return sorted(self._blobs.names(), reverse=True)

@@ -6,11 +6,28 @@ taken (see `reader`).
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, final
 
+from headrace.topics.cut import Cut
 from headrace.topics.frame import Frame
 from headrace.topics.manifest import Manifest
 
-__all__ = ["Log", "Topic"]
+__all__ = ["PENDING", "Log", "Receipt", "Topic"]
+
+PENDING: Final = -1
+
+
+@final
+@dataclass(slots=True)
+class Receipt:
+    """What became of one append. The log fills it in: at once, or when its broker has answered.
+
+    `offset` is `PENDING` until the frame is in the log; `error` says why nobody knows whether it ever will be.
+    """
+
+    offset: int = PENDING
+    error: str | None = None
 
 
 class Topic(ABC):
@@ -22,10 +39,11 @@ class Topic(ABC):
         """Return the topic's first record."""
 
     @abstractmethod
-    def append(self, partition: int, frame: Frame) -> int:
-        """Put a frame at the end of a partition and return its offset.
+    def append(self, partition: int, frame: Frame) -> Receipt:
+        """Put a frame at the end of a partition.
 
-        The frame may be read at once through this log object, by others after `commit`; it is safe after `sync`.
+        Once its receipt has an offset it may be read through this log object, by others after `commit`; it is safe
+        after `sync`, by whose return every receipt has an offset or an error.
         """
 
     @abstractmethod
@@ -41,8 +59,12 @@ class Topic(ABC):
         """Return an offset above every frame and not above the next one's."""
 
     @abstractmethod
-    def trim(self, partition: int, offset: int) -> None:
-        """Forget the frames below `offset`, which the caller knows to be a cut."""
+    def trim(self, partition: int, cut: Cut) -> None:
+        """Forget the frames below a cut, and keep the cut; one below the kept cut does nothing."""
+
+    @abstractmethod
+    def cut(self, partition: int) -> Cut:
+        """Return where reading may begin: the cut of the last `trim`, or the beginning with nothing taken."""
 
 
 class Log(ABC):

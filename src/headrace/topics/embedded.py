@@ -16,7 +16,8 @@ from typing import Any, Final, final
 import apsw
 
 from headrace.core.errors import StateError, SurroundingsError, nearest
-from headrace.topics.contract import Log, Topic
+from headrace.topics.contract import Log, Receipt, Topic
+from headrace.topics.cut import Cut
 from headrace.topics.frame import Frame, decode, encode
 from headrace.topics.manifest import Manifest
 
@@ -73,7 +74,7 @@ class _EmbeddedTopic(Topic):
         """Return the partition's table, whose column `place` is the offset + 1 (SQLite counts from 1)."""
         return f"frames_{self._number}_{partition}"
 
-    def append(self, partition: int, frame: Frame) -> int:
+    def append(self, partition: int, frame: Frame) -> Receipt:
         raw = encode(frame, self._manifest)
         table = self._table(partition)
         self._log.begin_writing()
@@ -81,7 +82,7 @@ class _EmbeddedTopic(Topic):
         offset = self._log.last_row() - 1
         self._log.recent.put(table, offset, frame, len(raw))
         self._known_end[partition] = (self._log.epoch, offset + 1)
-        return offset
+        return Receipt(offset)
 
     def read(self, partition: int, offset: int, limit: int) -> Sequence[tuple[int, Frame]]:
         table = self._table(partition)
@@ -101,8 +102,7 @@ class _EmbeddedTopic(Topic):
         return end if epoch == self._log.epoch else _UNKNOWN
 
     def begin(self, partition: int) -> int:
-        ((lowest,),) = self._log.execute(f"SELECT min(place) FROM {self._table(partition)}", ())
-        return self.end(partition) if lowest is None else int(lowest) - 1
+        return self.cut(partition).offset
 
     def end(self, partition: int) -> int:
         known = self._end_if_known(partition)
@@ -114,10 +114,21 @@ class _EmbeddedTopic(Topic):
         self._known_end[partition] = (self._log.epoch, int(highest))
         return int(highest)
 
-    def trim(self, partition: int, offset: int) -> None:
+    def trim(self, partition: int, cut: Cut) -> None:
+        if cut.offset <= self.begin(partition):
+            return
         self._log.begin_writing()
-        self._log.recent.drop_below(self._table(partition), offset)
-        self._log.execute(f"DELETE FROM {self._table(partition)} WHERE place <= ?", (offset,))
+        self._log.recent.drop_below(self._table(partition), cut.offset)
+        self._log.execute(f"DELETE FROM {self._table(partition)} WHERE place <= ?", (cut.offset,))
+        self._log.execute(
+            "INSERT OR REPLACE INTO cuts(number, partition, cut) VALUES (?, ?, ?)",
+            (self._number, partition, cut.to_json()),
+        )
+
+    def cut(self, partition: int) -> Cut:
+        query = "SELECT cut FROM cuts WHERE number = ? AND partition = ?"
+        kept = list(self._log.execute(query, (self._number, partition)))
+        return Cut.from_json(kept[0][0]) if kept else Cut()
 
 
 @final
@@ -161,6 +172,10 @@ class EmbeddedLog(Log):
         connection.execute(
             "CREATE TABLE IF NOT EXISTS topics"
             "(number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, partitions INTEGER, manifest BLOB)"
+        )
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS cuts"
+            "(number INTEGER, partition INTEGER, cut TEXT, PRIMARY KEY (number, partition))"
         )
         return connection
 

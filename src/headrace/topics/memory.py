@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import final
 
 from headrace.core.errors import StateError, nearest
-from headrace.topics.contract import Log, Topic
+from headrace.topics.contract import Log, Receipt, Topic
+from headrace.topics.cut import Cut
 from headrace.topics.frame import Frame, decode, encode
 from headrace.topics.manifest import Manifest
 
@@ -17,31 +18,36 @@ class _MemoryTopic(Topic):
     def __init__(self, manifest: Manifest, partitions: int) -> None:
         self._manifest = manifest
         self._frames: list[list[bytes]] = [[] for _ in range(partitions)]
-        self._begin = [0] * partitions
+        self._cuts = [Cut() for _ in range(partitions)]
 
     @property
     def manifest(self) -> Manifest:
         return self._manifest
 
-    def append(self, partition: int, frame: Frame) -> int:
+    def append(self, partition: int, frame: Frame) -> Receipt:
         self._frames[partition].append(encode(frame, self._manifest))
-        return len(self._frames[partition]) - 1
+        return Receipt(len(self._frames[partition]) - 1)
 
     def read(self, partition: int, offset: int, limit: int) -> Sequence[tuple[int, Frame]]:
-        first = max(offset, self._begin[partition])
+        first = max(offset, self._cuts[partition].offset)
         raw = self._frames[partition][first : first + limit]
         return [(first + place, decode(frame, self._manifest)) for place, frame in enumerate(raw)]
 
     def begin(self, partition: int) -> int:
-        return self._begin[partition]
+        return self._cuts[partition].offset
 
     def end(self, partition: int) -> int:
         return len(self._frames[partition])
 
-    def trim(self, partition: int, offset: int) -> None:
-        for place in range(self._begin[partition], min(offset, len(self._frames[partition]))):
+    def trim(self, partition: int, cut: Cut) -> None:
+        if cut.offset <= self._cuts[partition].offset:
+            return
+        for place in range(self._cuts[partition].offset, cut.offset):
             self._frames[partition][place] = b""
-        self._begin[partition] = max(self._begin[partition], offset)
+        self._cuts[partition] = cut
+
+    def cut(self, partition: int) -> Cut:
+        return self._cuts[partition]
 
 
 @final

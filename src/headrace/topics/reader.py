@@ -5,8 +5,8 @@ rows at or below, and then stands at `through`. Anything else is a duplicate or 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, final
+from dataclasses import dataclass
+from typing import Any, Final, final
 
 import numpy as np
 
@@ -14,10 +14,11 @@ from headrace.core.errors import StateError
 from headrace.core.position import K_BITS, START, Position
 from headrace.core.records import Batch
 from headrace.topics.contract import Topic
+from headrace.topics.cut import Cut
 from headrace.topics.digest import running_digest
 from headrace.topics.frame import Frame
 
-__all__ = ["Cut", "Reader", "Taken"]
+__all__ = ["Reader", "Taken"]
 
 
 @final
@@ -35,31 +36,24 @@ class Taken:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """A place where reading may begin: an offset, and how far each producer was taken there."""
-
-    offset: int
-    through: dict[int, Position]
-    digests: dict[int, int]
-
-
-@final
-@dataclass(slots=True)
 class Reader:
-    """Reads one partition of one topic from a cut: an offset, and how far each producer was taken there.
+    """Reads one partition of one topic from where its reading may begin, or from a cut that `restore` is given.
 
     Raises StateError if a producer's running digest does not fit what was taken before: another build or another
     history wrote it, and the stage stops rather than mix the two.
     """
 
-    topic: Topic
-    partition: int = 0
-    offset: int = 0
-    through: dict[int, Position] = field(default_factory=dict)
-    digests: dict[int, int] = field(default_factory=dict)
-    skipped: int = 0
-    """Frames that were not taken: duplicates, gaps and unlisted producers."""
+    def __init__(self, topic: Topic, partition: int = 0) -> None:
+        self.topic: Final = topic
+        self.partition: Final = partition
+        self.skipped = 0
+        """Frames that were not taken: duplicates, gaps and unlisted producers."""
+        self._stand(topic.cut(partition))
+
+    def _stand(self, cut: Cut) -> None:
+        self.offset = cut.offset
+        self.through = dict(cut.through)
+        self.digests = dict(cut.digests)
 
     def read(self, limit: int) -> Iterator[Taken]:
         """Yield what is taken of at most `limit` further frames; a frame without new rows is passed over."""
@@ -71,14 +65,12 @@ class Reader:
 
     def take(self, offset: int, frame: Frame) -> Taken | None:
         """Apply the rule to one frame."""
-        manifest = self.topic.manifest
         there = self.through.get(frame.producer, START)
-        listed = frame.producer < len(manifest.producers)
-        if not listed or not frame.after <= there < frame.through:
+        if not self._listed(frame.producer) or not self._next(frame, there):
             self.skipped += 1
             return None
         fresh = frame.batch.above(there)
-        if manifest.digested:
+        if self.topic.manifest.digested:
             self._check_digest(frame, fresh, offset)
         self.through[frame.producer] = frame.through
         if len(fresh) == 0:
@@ -86,6 +78,13 @@ class Reader:
         first = len(frame.batch) - len(fresh)
         own = np.arange(first, len(frame.batch), dtype=np.int64) << K_BITS
         return Taken(offset, frame.producer, fresh, fresh.placed(np.full(len(fresh), offset, np.int64), own))
+
+    def _listed(self, producer: int) -> bool:
+        return producer < len(self.topic.manifest.producers)
+
+    def _next(self, frame: Frame, there: Position) -> bool:
+        """Return whether a frame holds the next positions of a producer that is through `there`."""
+        return frame.after <= there < frame.through
 
     def pass_own(self, offset: int, frame: Frame) -> None:
         """Stand behind a frame that the caller itself has just appended, if nobody else's lies before it.
@@ -127,10 +126,9 @@ class Reader:
             raise StateError(
                 where, wanted=f"an offset within {span} (an older snapshot, or a new generation)", got=cut["offset"]
             )
-        self.offset = cut["offset"]
         numbers = {name: number for number, name in enumerate(manifest.producers)}
-        self.through = {numbers[name]: Position(*place) for name, place in cut["through"].items()}
-        self.digests = {numbers[name]: digest for name, digest in cut["digests"].items()}
+        through = {numbers[name]: Position(*place) for name, place in cut["through"].items()}
+        self._stand(Cut(cut["offset"], through, {numbers[name]: digest for name, digest in cut["digests"].items()}))
 
     def _check_digest(self, frame: Frame, fresh: Batch, offset: int) -> None:
         """Compare the digest of the rows below with ours; equality is checked where the first new row stands."""

@@ -1,16 +1,47 @@
 """A writer names every output by its cause, and appends only what the log has not taken from this task before."""
 
+from collections import deque
+from dataclasses import dataclass
 from typing import Any, final
 
-from headrace.core.errors import StateError
+from headrace.core.errors import StateError, SurroundingsError
 from headrace.core.position import START, Position
 from headrace.core.records import Batch
-from headrace.topics.contract import Topic
+from headrace.topics.contract import PENDING, Receipt, Topic
 from headrace.topics.digest import running_digest
 from headrace.topics.frame import Frame, cut
 from headrace.topics.reader import Reader
 
-__all__ = ["Writer"]
+__all__ = ["Outstanding", "Writer"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Outstanding:
+    """Frames that a snapshot counts and the log had not acknowledged when it was taken. Any thread may ask."""
+
+    receipts: tuple[Receipt, ...]
+    acknowledged: int
+    topic: str
+
+    def settled(self) -> bool:
+        """Return whether all have been acknowledged; raise SurroundingsError as `Writer.settle` does."""
+        last = self.acknowledged
+        for receipt in self.receipts:
+            if receipt.error is None and receipt.offset == PENDING:
+                return False
+            last = in_order(receipt, last, self.topic)
+        return True
+
+
+def in_order(receipt: Receipt, last: int, topic: str) -> int:
+    """Return the offset of a receipt, which must lie above that of the frame sent before it."""
+    if receipt.error is not None:
+        raise SurroundingsError(f"topic {topic!r}", wanted="every frame acknowledged (start again)", got=receipt.error)
+    if receipt.offset <= last:
+        got = f"offset {receipt.offset} after {last}"
+        raise SurroundingsError(f"topic {topic!r}", wanted="frames in the order of sending (start again)", got=got)
+    return receipt.offset
 
 
 @final
@@ -31,6 +62,8 @@ class Writer:
         self._digest = 0
         self._tail = Reader(topic, partition)
         self._taken = START
+        self._sent: deque[tuple[Receipt, Frame]] = deque()
+        self._acknowledged = PENDING
 
     @property
     def topic(self) -> Topic:
@@ -42,12 +75,7 @@ class Writer:
 
         Raises StateError if the log lacks what the snapshot counts: it lost a suffix that was acknowledged.
         """
-        while self._tail.offset < self._topic.end(self._partition):
-            before = self._tail.offset
-            for _ in self._tail.read(limit=64):
-                pass
-            if self._tail.offset == before:
-                break
+        self._read_tail()
         self._taken = self._tail.through.get(self._number, START)
         if self._taken < self._through:
             raise StateError(
@@ -55,6 +83,14 @@ class Writer:
                 wanted=f"what the snapshot counts, through {self._through} (use an older snapshot)",
                 got=f"{self._taken}",
             )
+
+    def _read_tail(self) -> None:
+        while self._tail.offset < self._topic.end(self._partition):
+            before = self._tail.offset
+            for _ in self._tail.read(limit=64):
+                pass
+            if self._tail.offset == before:
+                break
 
     def write(self, batch: Batch | None, through: Position) -> None:
         """Append the rows that the input positions up to `through` caused; None or no rows append nothing yet.
@@ -69,12 +105,34 @@ class Writer:
             after = running_digest(self._digest, piece) if self._topic.manifest.digested else 0
             if end > self._taken:
                 frame = Frame(self._number, self._through, end, piece, self._digest, after)
-                self._tail.pass_own(self._topic.append(self._partition, frame), frame)
+                self._sent.append((self._topic.append(self._partition, frame), frame))
             self._through, self._digest = end, after
+        self.settle()
+
+    def settle(self) -> None:
+        """Look at what the log has acknowledged since, in the order of sending.
+
+        Raises SurroundingsError if a frame failed, or landed before an earlier one: readers have passed over the
+        later one as a gap, so nothing that this session wrote since may be counted. It ends; the next one starts from
+        a snapshot that is older.
+        """
+        while self._sent:
+            receipt, frame = self._sent[0]
+            if receipt.error is None and receipt.offset == PENDING:
+                return
+            self._acknowledged = in_order(receipt, self._acknowledged, self._topic.manifest.topic)
+            self._tail.pass_own(receipt.offset, frame)
+            self._sent.popleft()
+
+    def outstanding(self) -> "Outstanding":
+        """Return what must yet be acknowledged before a snapshot of this moment may be kept."""
+        self.settle()
+        receipts = tuple(receipt for receipt, _ in self._sent)
+        return Outstanding(receipts, self._acknowledged, self._topic.manifest.topic)
 
     def snapshot(self) -> dict[str, Any]:
         """Return what a later start needs: how far was written, and the cut up to which the tail is known."""
-        self.start()
+        self._read_tail()
         return {"through": list(self._through), "digest": self._digest, "tail": self._tail.snapshot()}
 
     def restore(self, state: dict[str, Any]) -> None:

@@ -46,7 +46,7 @@ def unchanged(_name: str, batch: Batch) -> Batch:
 
 def copy(deployment: Deployment, alter: Callable[[str, Batch], Batch] = unchanged) -> Deployment:
     """Write everything that was taken into a new log, under the same causes, with the values that `alter` gives."""
-    new = replace(deployment, log=MemoryLog(), folder=None)
+    new = replace(deployment, log=MemoryLog(), blobs=None)
     for name in TOPICS:
         old = deployment.topic(name)
         writers = [Writer(new.topic(name), producer) for producer in old.manifest.producers]

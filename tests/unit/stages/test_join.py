@@ -19,6 +19,7 @@ from headrace.topics.digest import row_digests
 from headrace.topics.entries import Entry, batch_of
 from headrace.topics.manifest import Manifest
 from headrace.topics.memory import MemoryLog
+from headrace.topics.cut import Cut
 from headrace.topics.reader import Reader
 from headrace.topics.schemas import prediction_streams
 from headrace.topics.writer import Writer
@@ -135,7 +136,7 @@ def test_progress_passes_between_the_examples_and_its_end_ends_the_stage() -> No
 def test_a_prediction_that_is_no_longer_kept_is_named() -> None:
     topic = topic_of([("ask", "a", 10)], [("answer", "a", 20, 1.0)])
     batch = whole(topic)
-    topic.trim(0, 1)
+    topic.trim(0, Cut(1))
     with pytest.raises(StateError, match="offset 0 of predictions"):
         join(topic).process(batch)
 

@@ -93,6 +93,7 @@ class StageTask(Task):
             except StateError as error:
                 refused = error
                 continue
+            self._check_input()
             return
         if refused is not None:
             raise refused
@@ -105,9 +106,26 @@ class StageTask(Task):
             )
         for writer in self._writers.values():
             writer.start()
+        self._check_input()
+
+    def _check_input(self) -> None:
+        """Refuse an input that ends before what was already made of it: it lost what it had acknowledged."""
+        topic, end = self.reader.topic, self.reader.topic.end(self.reader.partition)
+        for writer in self._writers.values():
+            if writer.taken.offset >= end:
+                raise StateError(
+                    f"task {self.name}",
+                    wanted=f"{topic.manifest.topic!r} up to offset {writer.taken.offset}, of which "
+                    f"{writer.topic.manifest.topic!r} holds rows (start a new generation)",
+                    got=f"its end at {end}",
+                )
 
     def turn(self, budget: int) -> bool:
         """Offer the stage what was read and not yet consumed; write what it gives."""
+        for writer in self._writers.values():
+            writer.settle()
+        if not self.stage.repeatable and not self._adopt():
+            return False
         if self._pending is None and not self._fill(budget):
             return False
         pending = self._pending
@@ -124,6 +142,16 @@ class StageTask(Task):
         self._done = through
         self.rows += outputs.consumed
         self._pending = None if whole else pending.slice(outputs.consumed, len(pending))
+        return True
+
+    def _adopt(self) -> bool:
+        """Let the stage see what was taken under its name; return whether all of it is known."""
+        for writer in self._writers.values():
+            taken = writer.read_back(self._done)
+            if taken is None:
+                return False
+            for batch in taken:
+                self.stage.adopt(batch)
         return True
 
     def capture(self) -> Callable[[], None]:
@@ -208,6 +236,7 @@ class IngestTask(Task):
 
     def turn(self, budget: int) -> bool:
         """Take the next records of the sources."""
+        self._writer.settle()
         pulled = self.ingest.pull(budget)
         if pulled is None:
             return False

@@ -28,6 +28,9 @@ class Stage(ABC):
 
     ended: bool = False
     """True once the input's end has been processed: a finite history is over."""
+    repeatable: bool = True
+    """False if another attempt may give other rows: then `process` stops behind each row that gives any, and goes on
+    only after `adopt` has seen what the log took (a learner on a GPU)."""
 
     @abstractmethod
     def process(self, batch: Batch) -> Outputs:
@@ -35,6 +38,9 @@ class Stage(ABC):
 
         A stage that must wait consumes fewer rows, or none; it is offered the rest again.
         """
+
+    def adopt(self, taken: Batch) -> None:  # noqa: B027 - who repeats himself has nothing to adopt
+        """Stand where the rows stand that the log took for what was processed last, whoever wrote them."""
 
     @abstractmethod
     def snapshot(self) -> tuple[Arrays, Meta]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, final
 
 from headrace.topics.cut import Cut
-from headrace.topics.frame import Frame
+from headrace.topics.frame import FRAME_BYTES_MAX, Frame
 from headrace.topics.manifest import Manifest
 
 __all__ = ["PENDING", "Log", "Receipt", "Topic"]
@@ -36,7 +36,12 @@ class Topic(ABC):
     @property
     @abstractmethod
     def manifest(self) -> Manifest:
-        """Return the topic's first record."""
+        """Return the topic's first record, in its newest revision; never older than what `read` has returned."""
+
+    @property
+    def frame_bytes(self) -> int:
+        """Return how large a frame's body may grow before it is cut between two rows."""
+        return FRAME_BYTES_MAX
 
     @abstractmethod
     def append(self, partition: int, frame: Frame) -> Receipt:
@@ -74,6 +79,7 @@ class Log(ABC):
     def create(self, manifest: Manifest, partitions: int = 1) -> Topic:
         """Make a topic, or open the one of that name.
 
+        A topic of no generation grows by what `manifest` asks for and it does not have (see `Manifest.amended`).
         Raises StateError if it stands there with another manifest; the incarnation is the log's to choose.
         """
 

@@ -17,16 +17,16 @@ import pyarrow as pa
 from headrace.core.errors import StateError
 from headrace.core.position import Position
 from headrace.core.records import Batch, strings
-from headrace.topics.manifest import Manifest
+from headrace.topics.manifest import Manifest, conformed
 from headrace.topics.schemas import no_rows
 
-__all__ = ["FRAME_BYTES_MAX", "Frame", "cut", "decode", "empty_batch", "encode", "generation_number"]
+__all__ = ["FRAME_BYTES_MAX", "Frame", "UnknownSchema", "cut", "decode", "empty_batch", "encode", "generation_number"]
 
 FRAME_BYTES_MAX: Final = 512 * 1024
-"""The size of a frame's body before compression, beyond which it is cut between two rows."""
+"""The size of a frame's body before compression, beyond which it is cut between two rows, unless its log says less."""
 
 _MAGIC: Final = b"HRF1"
-_HEADER: Final = struct.Struct("<4sHHQQIIqqqqQQQII")
+_HEADER: Final = struct.Struct("<4sHHQQIIqqqqQQqQII")
 _PART: Final = struct.Struct("<II")
 _CHECK: Final = struct.Struct("<I")
 _SPINE: Final = pa.schema(
@@ -43,6 +43,14 @@ _SPINE: Final = pa.schema(
 _SPINE_PART: Final = 0xFFFFFFFF
 _CODEC: Final = pa.Codec("lz4_raw")
 _SPINE_BYTES: Final = 34
+_IDLE: Final = 1
+_REACHED: Final = 2
+"""Flags of a header; with `_REACHED` its time is meant."""
+
+
+@final
+class UnknownSchema(StateError):  # noqa: N818 - the name says what is unknown
+    """A frame has a schema that no known revision of the topic has: the manifest may have grown meanwhile."""
 
 
 @final
@@ -51,6 +59,10 @@ class Frame:
     """What one task wrote to one partition for the input positions (after, through].
 
     `producer` is its number in the manifest. The batch's positions are those of the input rows that caused its rows.
+
+    A *tick* is an empty frame with after == through: it takes no place, and says that its producer's source was idle
+    when it stood there. An empty frame with `reached_us` announces how far event time has come at `through`; see
+    `topics.watermark`.
     """
 
     producer: int
@@ -59,6 +71,8 @@ class Frame:
     batch: Batch
     digest_before: int = 0
     digest_after: int = 0
+    idle: bool = False
+    reached_us: int | None = None
 
 
 def empty_batch(manifest: Manifest) -> Batch:
@@ -100,10 +114,11 @@ def encode(frame: Frame, manifest: Manifest) -> bytes:
             parts.append((number, payload.serialize()))
     body = b"".join(piece for number, part in parts for piece in (_PART.pack(number, part.size), part))
     packed = _CODEC.compress(body, asbytes=True)
+    announces = frame.reached_us is not None
     header = _HEADER.pack(
         _MAGIC,
         manifest.engine,
-        0,
+        _IDLE * frame.idle + _REACHED * announces,
         manifest.incarnation,
         manifest.fingerprint,
         frame.producer,
@@ -112,6 +127,7 @@ def encode(frame: Frame, manifest: Manifest) -> bytes:
         *frame.through,
         frame.digest_before,
         frame.digest_after,
+        frame.reached_us or 0,
         generation_number(manifest.generation),
         len(body),
         len(packed),
@@ -123,7 +139,10 @@ def encode(frame: Frame, manifest: Manifest) -> bytes:
 def decode(raw: bytes, manifest: Manifest) -> Frame:
     """Return the frame that `encode` wrote.
 
-    Raises StateError if the bytes are damaged, or belong to another engine, generation, incarnation or schema.
+    One of an older revision is brought into the newest: its streams get the columns that came later.
+
+    Raises StateError if the bytes are damaged, or belong to another engine, generation or incarnation;
+    UnknownSchema, which is one, if their schema is no revision's.
     """
     where = f"topic {manifest.topic!r}, frame"
     if len(raw) < _HEADER.size + _CHECK.size:
@@ -134,13 +153,16 @@ def decode(raw: bytes, manifest: Manifest) -> Frame:
     (check,) = _CHECK.unpack_from(raw, _HEADER.size)
     if fields[0] != _MAGIC or check != google_crc32c.extend(google_crc32c.value(header), bytes(packed)):
         raise StateError(where, wanted="its own check sum", got="damaged bytes")
-    wanted = (manifest.engine, manifest.incarnation, manifest.fingerprint, generation_number(manifest.generation))
-    got = (fields[1], fields[3], fields[4], fields[13])
+    wanted = (manifest.engine, manifest.incarnation, generation_number(manifest.generation))
+    got = (fields[1], fields[3], fields[14])
     if got != wanted:
-        raise StateError(where, wanted=f"(engine, incarnation, schema, generation) = {wanted}", got=got)
-    body = _CODEC.decompress(packed, decompressed_size=fields[14])
+        raise StateError(where, wanted=f"(engine, incarnation, generation) = {wanted}", got=got)
+    streams = manifest.known.get(fields[4])
+    if streams is None:
+        raise UnknownSchema(where, wanted=f"the streams of one of revisions 1 to {manifest.revision}", got="others")
+    body = _CODEC.decompress(packed, decompressed_size=fields[15])
     spine = None
-    payloads = [no_rows(stream.schema) for stream in manifest.streams]
+    payloads = [no_rows(stream.schema) for stream in streams]
     place = 0
     while place < body.size:
         number, size = _PART.unpack_from(body, place)
@@ -149,7 +171,7 @@ def decode(raw: bytes, manifest: Manifest) -> Frame:
         if number == _SPINE_PART:
             spine = pa.ipc.read_record_batch(part, _SPINE)
         else:
-            payloads[number] = pa.ipc.read_record_batch(part, manifest.streams[number].schema)
+            payloads[number] = pa.ipc.read_record_batch(part, streams[number].schema)
         place += size
     if spine is None:
         raise StateError(where, wanted="a spine", got="none")
@@ -157,13 +179,16 @@ def decode(raw: bytes, manifest: Manifest) -> Frame:
         spine.column(number).to_numpy() for number in range(len(_SPINE) - 1)
     )
     ids = spine.column(len(_SPINE) - 1)
+    batch = Batch(offset, sub, stream, event_time, arrival_time, verdict, ids, tuple(payloads))
     return Frame(
         producer=fields[5],
         after=Position(fields[7], fields[8]),
         through=Position(fields[9], fields[10]),
-        batch=Batch(offset, sub, stream, event_time, arrival_time, verdict, ids, tuple(payloads)),
+        batch=batch if streams is manifest.streams else conformed(batch, streams, manifest.streams),
         digest_before=fields[11],
         digest_after=fields[12],
+        idle=bool(fields[2] & _IDLE),
+        reached_us=fields[13] if fields[2] & _REACHED else None,
     )
 
 
@@ -176,14 +201,14 @@ def generation_number(generation: str) -> int:
     return int(generation, 16) if generation else 0
 
 
-def cut(batch: Batch) -> Iterator[Batch]:
-    """Cut a batch between rows into pieces whose bodies stay below `FRAME_BYTES_MAX`, unless one row is larger."""
-    if len(batch) <= 1 or _size_bytes(batch) <= FRAME_BYTES_MAX:
+def cut(batch: Batch, size_bytes: int) -> Iterator[Batch]:
+    """Cut a batch between rows into pieces whose bodies stay below `size_bytes`, unless one row is larger."""
+    if len(batch) <= 1 or _size_bytes(batch) <= size_bytes:
         yield batch
         return
     middle = len(batch) // 2
-    yield from cut(batch.slice(0, middle))
-    yield from cut(batch.slice(middle, len(batch)))
+    yield from cut(batch.slice(0, middle), size_bytes)
+    yield from cut(batch.slice(middle, len(batch)), size_bytes)
 
 
 def _size_bytes(batch: Batch) -> int:

@@ -8,6 +8,7 @@ from headrace.core.errors import StateError, SurroundingsError
 from headrace.core.position import START, Position
 from headrace.core.records import Batch
 from headrace.topics.contract import PENDING, Receipt, Topic
+from headrace.topics.cut import Cut
 from headrace.topics.digest import running_digest
 from headrace.topics.frame import Frame, cut
 from headrace.topics.reader import Reader
@@ -51,7 +52,7 @@ class Writer:
     Raises StateError if the topic does not list the task as a producer.
     """
 
-    def __init__(self, topic: Topic, producer: str, partition: int = 0) -> None:
+    def __init__(self, topic: Topic, producer: str, partition: int = 0, *, reads_back: bool = False) -> None:
         names = topic.manifest.producers
         if producer not in names:
             raise StateError(f"topic {topic.manifest.topic!r}", wanted=f"one of its producers {names}", got=producer)
@@ -62,13 +63,20 @@ class Writer:
         self._digest = 0
         self._tail = Reader(topic, partition)
         self._taken = START
+        self._taken_digest: int | None = None
         self._sent: deque[tuple[Receipt, Frame]] = deque()
         self._acknowledged = PENDING
+        self._back: deque[tuple[Cut, Batch]] | None = deque() if reads_back else None
 
     @property
     def topic(self) -> Topic:
         """Return the topic that is written to."""
         return self._topic
+
+    @property
+    def taken(self) -> Position:
+        """Return how far the log had taken this task's rows when it started."""
+        return self._taken
 
     def start(self) -> None:
         """Read the own tail as everybody reads it, so that a re-run appends nothing that was taken.
@@ -83,31 +91,53 @@ class Writer:
                 wanted=f"what the snapshot counts, through {self._through} (use an older snapshot)",
                 got=f"{self._taken}",
             )
+        if self._topic.manifest.digested and self._taken > self._through:
+            self._taken_digest = self._tail.digests[self._number]
 
     def _read_tail(self) -> None:
         while self._tail.offset < self._topic.end(self._partition):
-            before = self._tail.offset
-            for _ in self._tail.read(limit=64):
-                pass
-            if self._tail.offset == before:
+            before = self._tail.cut()
+            for taken in self._tail.read(limit=64 if self._back is None else 1):
+                if self._back is not None and taken.producer == self._number:
+                    self._back.append((before, taken.causes))
+            if self._tail.offset == before.offset:
                 break
 
     def write(self, batch: Batch | None, through: Position) -> None:
         """Append the rows that the input positions up to `through` caused; None or no rows append nothing yet.
 
         Rows rise by position. What gave nothing is covered by the next frame that has rows.
+
+        Raises StateError if what was taken from this task before is not what its input gives now.
         """
         if batch is None or len(batch) == 0:
             return
-        pieces = list(cut(batch))
+        pieces = list(cut(batch, self._topic.frame_bytes))
         for number, piece in enumerate(pieces):
-            end = through if number == len(pieces) - 1 else piece.position(len(piece) - 1)
+            end = through if number == len(pieces) - 1 else self._end(piece)
             after = running_digest(self._digest, piece) if self._topic.manifest.digested else 0
+            if self._taken_digest is not None and end >= self._taken:
+                self._check_history(piece)
             if end > self._taken:
                 frame = Frame(self._number, self._through, end, piece, self._digest, after)
                 self._sent.append((self._topic.append(self._partition, frame), frame))
             self._through, self._digest = end, after
         self.settle()
+
+    def _end(self, piece: Batch) -> Position:
+        """Return the last position that a piece covers: a row and its number among those of one cause."""
+        return piece.position(len(piece) - 1)
+
+    def _check_history(self, piece: Batch) -> None:
+        """Compare the digest of all rows up to what was taken with the log's, once after a start."""
+        old = piece.slice(0, len(piece) - len(piece.above(self._taken)))
+        if (running_digest(self._digest, old) if len(old) else self._digest) != self._taken_digest:
+            raise StateError(
+                f"topic {self._topic.manifest.topic!r}",
+                wanted="an input that gives what was taken from it before (did it lose records? start a new generation)",
+                got=f"other rows up to {self._taken}",
+            )
+        self._taken_digest = None
 
     def settle(self) -> None:
         """Look at what the log has acknowledged since, in the order of sending.
@@ -121,8 +151,30 @@ class Writer:
             if receipt.error is None and receipt.offset == PENDING:
                 return
             self._acknowledged = in_order(receipt, self._acknowledged, self._topic.manifest.topic)
-            self._tail.pass_own(receipt.offset, frame)
+            if self._back is None:
+                self._tail.pass_own(receipt.offset, frame)
             self._sent.popleft()
+
+    def read_back(self, through: Position) -> list[Batch] | None:
+        """Return the rows that the log took under this task's name for positions up to `through`, since the last call.
+
+        None while a frame is not acknowledged. They are the truth even where this session wrote others.
+        """
+        if self._back is None:
+            return []
+        if self._sent:
+            return None
+        self._read_tail()
+        rows: list[Batch] = []
+        while self._back:
+            before, batch = self._back.popleft()
+            later = batch.above(through)
+            if len(later) < len(batch):
+                rows.append(batch.slice(0, len(batch) - len(later)))
+            if len(later):
+                self._back.appendleft((before, later))
+                break
+        return rows
 
     def outstanding(self) -> "Outstanding":
         """Return what must yet be acknowledged before a snapshot of this moment may be kept."""
@@ -133,7 +185,8 @@ class Writer:
     def snapshot(self) -> dict[str, Any]:
         """Return what a later start needs: how far was written, and the cut up to which the tail is known."""
         self._read_tail()
-        return {"through": list(self._through), "digest": self._digest, "tail": self._tail.snapshot()}
+        unread = self._back[0][0] if self._back else None
+        return {"through": list(self._through), "digest": self._digest, "tail": self._tail.snapshot(unread)}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Stand where a snapshot stood; `start` then reads on to the end of the tail."""

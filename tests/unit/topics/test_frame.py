@@ -91,7 +91,7 @@ def test_a_digest_changes_with_every_column() -> None:
 def test_a_large_batch_is_cut_between_rows_and_loses_none() -> None:
     whole = rows([(offset, row) for offset in range(4000) for row in range(3)])
     wide = Batch.concat([whole] * 3)
-    pieces = list(cut(wide))
+    pieces = list(cut(wide, FRAME_BYTES_MAX))
     assert len(pieces) > 1
     assert max(sum(part.nbytes for part in piece.payloads) for piece in pieces) <= FRAME_BYTES_MAX
     assert np.concatenate([row_digests(piece) for piece in pieces]).tolist() == row_digests(wide).tolist()

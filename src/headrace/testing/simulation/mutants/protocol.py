@@ -1,0 +1,129 @@
+"""Mistakes in the reader, the writer, the task and the snapshots."""
+
+from dataclasses import replace
+from typing import Any, Final
+
+from headrace.core.errors import StateError
+from headrace.core.position import START, Position
+from headrace.core.records import Batch
+from headrace.run.task import StageTask
+from headrace.testing.simulation.faults import ALL_FAULTS
+from headrace.testing.simulation.mutants.plant import Mutant, planted
+from headrace.testing.simulation.process import Process
+from headrace.testing.simulation.relay import Relay
+from headrace.topics import writer as writing
+from headrace.topics.frame import Frame
+from headrace.topics.manifest import ENGINE
+from headrace.topics.reader import Reader
+from headrace.topics.writer import Outstanding, Writer
+
+__all__ = ["PROTOCOL"]
+
+_in_order = writing.in_order
+_restore_task = StageTask._restore
+_start_task = StageTask.start
+_restore_reader = Reader.restore
+
+
+def _take_everything(reader: Reader, frame: Frame, there: Position) -> bool:
+    return True
+
+
+def _jump_over_gaps(reader: Reader, frame: Frame, there: Position) -> bool:
+    return there < frame.through
+
+
+def _settled_at_once(outstanding: Outstanding) -> bool:
+    return True
+
+
+def _in_any_order(receipt: Any, last: int, topic: str) -> int:
+    return _in_order(receipt, min(last, receipt.offset - 1), topic)
+
+
+def _claim_all_of_the_input(task: StageTask, arrays: Any, meta: Any) -> None:
+    _restore_task(task, arrays, meta)
+    for writer in task._writers.values():
+        writer._through = max(writer._through, task._done)
+
+
+def _end_without_k(writer: Writer, piece: Batch) -> Position:
+    return piece.position(len(piece) - 1).through_row()
+
+
+def _trust_any_incarnation(reader: Reader, cut: dict[str, Any]) -> None:
+    end = reader.topic.end(reader.partition)
+    _restore_reader(reader, {**cut, "incarnation": reader.topic.manifest.incarnation, "offset": min(cut["offset"], end)})
+
+
+def _start_whatever_the_check_says(task: StageTask) -> None:
+    try:
+        _start_task(task)
+    except StateError:
+        for writer in task._writers.values():
+            _start_without_looking(writer)
+
+
+def _start_without_looking(writer: Writer) -> None:
+    writer._read_tail()
+    writer._taken = writer._tail.through.get(writer._number, START)
+
+
+def _trust_any_digest(reader: Reader, frame: Frame, fresh: Batch, offset: int) -> None:
+    reader.digests[frame.producer] = frame.digest_after
+
+
+def _one_number(world: Relay, process: Process) -> int:
+    return ENGINE
+
+
+def _no_check(*_: object) -> None:
+    """Check nothing."""
+
+
+_LOST: Final = replace(ALL_FAULTS, lose_suffix=0.01)
+_MADE_ANEW: Final = replace(ALL_FAULTS, recreate=0.01)
+_TWO_BUILDS: Final = replace(ALL_FAULTS, build=0.3)
+
+PROTOCOL: Final = (
+    Mutant(number=1, name="no filter", plant=planted((Reader, "_next", _take_everything))),
+    Mutant(number=2, name="filter jumps gaps", plant=planted((Reader, "_next", _jump_over_gaps))),
+    Mutant(number=3, name="snapshot before acknowledgement", plant=planted((Outstanding, "settled", _settled_at_once))),
+    Mutant(number=4, name="acknowledgement without order", plant=planted((writing, "in_order", _in_any_order))),
+    Mutant(
+        number=5, name="through not in the snapshot", plant=planted((StageTask, "_restore", _claim_all_of_the_input))
+    ),
+    Mutant(number=6, name="cut inside a position without k", plant=planted((Writer, "_end", _end_without_k))),
+    Mutant(
+        number=10,
+        name="recreated topic, old snapshot",
+        plant=planted(
+            (Reader, "restore", _trust_any_incarnation),
+            (Writer, "start", _start_without_looking),
+            (Writer, "_check_history", _no_check),
+            (Reader, "_check_digest", _trust_any_digest),
+            (StageTask, "_check_input", _no_check),
+        ),
+        faults=_MADE_ANEW,
+        refusal_counts=False,
+    ),
+    Mutant(
+        number=11,
+        name="a lost suffix is not noticed",
+        plant=planted(
+            (Reader, "restore", _trust_any_incarnation),
+            (Writer, "start", _start_without_looking),
+            (Writer, "_check_history", _no_check),
+            (Reader, "_check_digest", _trust_any_digest),
+            (StageTask, "_check_input", _no_check),
+        ),
+        faults=_LOST,
+        refusal_counts=False,
+    ),
+    Mutant(
+        number=12,
+        name="two builds under one engine number",
+        plant=planted((Relay, "engine", _one_number)),
+        faults=_TWO_BUILDS,
+    ),
+)

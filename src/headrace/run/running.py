@@ -28,7 +28,7 @@ from headrace.topics.contract import Log
 if TYPE_CHECKING:
     from headrace.edge.sink import Sink
 
-__all__ = ["Running", "open_ingest", "open_outlets", "run"]
+__all__ = ["Running", "condition_of", "open_ingest", "open_outlets", "run"]
 
 _SNAPSHOT_US: Final = 10_000_000
 
@@ -76,11 +76,11 @@ def open_outlets(project: Project, clock: Clock) -> list[Outlet]:
             webhook = Webhook(url=project.config.address(entry.name), pipeline=project.pipeline.name, action=entry.name)
             memory = project.folder / "sinks" / f"{entry.name}.json"
             sink = WebhookSink(webhook, memory=memory, sleep=lambda seconds: clock.sleep_us(int(seconds * 1e6)))
-        outlets.append(Outlet(entry.name, _condition(entry.when), sink))
+        outlets.append(Outlet(entry.name, condition_of(entry.when), sink))
     return outlets
 
 
-def _condition(when: Expression | None) -> Callable[[pa.Table], np.ndarray]:
+def condition_of(when: Expression | None) -> Callable[[pa.Table], np.ndarray]:
     """Return a sink's condition as a function of the predictions' columns."""
     if when is None:
         return lambda predictions: np.ones(len(predictions), bool)

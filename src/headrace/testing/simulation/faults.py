@@ -17,9 +17,10 @@ class Faults:
     need. choose: what a stage sees on the side changes. stall: a source answers an empty poll though it has more.
     disk: a snapshot cannot be written, and its process dies. trim: a topic is trimmed up to a safe cut.
 
+    stranger: somebody who is not listed writes to a topic. build: some processes run code of another engine number.
+
     The second group must be refused, loudly. lose_suffix: a log loses what it had acknowledged and forced.
-    recreate: a topic is deleted and made anew. build: some processes run another build of the code.
-    stranger: somebody who is not listed writes to a topic. empty: the snapshots of a task are lost after a trim.
+    recreate: a topic is deleted and made anew. empty: the snapshots of a task are lost, maybe after a trim.
     """
 
     crash: float = 0.03
@@ -34,10 +35,10 @@ class Faults:
     stall: float = 0.1
     disk: float = 0.02
     trim: float = 0.02
+    stranger: float = 0.01
+    build: float = 0.0
     lose_suffix: float = 0.0
     recreate: float = 0.0
-    build: float = 0.0
-    stranger: float = 0.0
     empty: float = 0.0
 
 

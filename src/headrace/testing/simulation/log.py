@@ -43,11 +43,12 @@ class _Kept:
 class SharedLog:
     """All topics, and the order in which everything was appended, so that a power cut can take back a suffix.
 
-    `frame_bytes`: about how large a frame may grow before writers cut it.
+    `frame_bytes`: about how large a frame may grow before writers cut it. `most_bytes`: beyond that it is refused.
     """
 
-    def __init__(self, *, frame_bytes: int) -> None:
+    def __init__(self, *, frame_bytes: int, most_bytes: int = 1 << 30) -> None:
         self.frame_bytes: Final = frame_bytes
+        self.most_bytes: Final = most_bytes
         self.topics: Final[dict[str, _Kept]] = {}
         self._order: list[tuple[str, int]] = []
         self._forced = 0
@@ -62,7 +63,7 @@ class SharedLog:
             known = self.topics[manifest.topic] = _Kept(
                 made, [[] for _ in range(partitions)], [Cut() for _ in range(partitions)]
             )
-        known.manifest.check_same(manifest)
+        known.manifest = known.manifest.amended(manifest)
         return known.manifest
 
     def land(self, flight: Flight) -> None:
@@ -151,7 +152,10 @@ class SimulatedTopic(Topic):
     def append(self, partition: int, frame: Frame) -> Receipt:
         """Send a frame; the scheduler decides when it lands, if it does."""
         flight = Flight(self._name, partition, encode(frame, self.manifest), Receipt())
-        self._session.sent.append(flight)
+        if len(flight.raw) > self._session.shared.most_bytes:
+            flight.receipt.error = f"a frame of {len(flight.raw)} bytes is too large"
+        else:
+            self._session.sent.append(flight)
         return flight.receipt
 
     def read(self, partition: int, offset: int, limit: int) -> Sequence[tuple[int, Frame]]:

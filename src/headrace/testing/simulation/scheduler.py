@@ -6,21 +6,25 @@ of the world is checked on what stands in the log.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Final, final
 
 from headrace.core.errors import StateError, SurroundingsError
+from headrace.core.position import ALL, START, Position
 from headrace.run.task import Task
 from headrace.testing.simulation.faults import ALL_FAULTS, Faults
 from headrace.testing.simulation.log import Flight
 from headrace.testing.simulation.process import Process, SimulatedBlobs
 from headrace.testing.simulation.world import World
+from headrace.topics.contract import Receipt
+from headrace.topics.frame import encode
 
 __all__ = ["Outcome", "simulate", "steps_of"]
 
 _STEPS: Final = 300
-_REST: Final = 400
+_REST: Final = 120
+_STRANGER: Final = 99
 _WEATHERS: Final = (0.1, 0.4, 1.0)
 """By how much the faults of a run are rarer: in a storm nothing lives long enough to be far along when it dies."""
 _BUDGETS: Final = (1, 3, 100)
@@ -50,11 +54,10 @@ def steps_of(seed: int, count: int = _STEPS) -> list[int]:
 
 
 def simulate(
-    make: Callable[[Random], World], seed: int, *, faults: Faults = ALL_FAULTS, steps: Sequence[int] | None = None
+    world: World, seed: int, *, faults: Faults = ALL_FAULTS, steps: Sequence[int] | None = None
 ) -> Outcome:
-    """Run one world once. The same arguments give the same run, step for step."""
-    draw = Random(seed)
-    run = _Run(make(draw), faults, weather=draw.choice(_WEATHERS))
+    """Run a fresh world once. The same arguments give the same run, step for step."""
+    run = _Run(world, faults, weather=Random(seed).choice(_WEATHERS))
     for step in steps if steps is not None else steps_of(seed):
         run.step(Random(step))
     run.come_to_rest(Random(seed + 1))
@@ -93,6 +96,7 @@ class _Run:
             (faults.lose_suffix, self._lose_suffix),
             (faults.recreate, self._recreate),
             (faults.empty, self._lose_snapshots),
+            (faults.stranger, self._forge),
         ]
         left = draw.random() / self.weather
         for share, happening in rare:
@@ -107,8 +111,10 @@ class _Run:
         kind = draw.random()
         if self.flying and kind < 0.1:
             self._land_late(draw)
-        elif kind < 0.45:
+        elif kind < 0.4:
             self._turn(process, draw.choice(process.tasks), draw.choice(_BUDGETS))
+        elif kind < 0.45:
+            self._round(draw.choice(_BUDGETS))
         elif kind < 0.8:
             self._deliver(process, draw)
         elif kind < 0.92 or not process.keeping:
@@ -130,7 +136,7 @@ class _Run:
             if self.refused is not None or self.broken is not None:
                 return
             self._begin_missing(draw)
-            if not self._round():
+            if not self._round(_BUDGETS[-1]):
                 return
         self.livelock = True
 
@@ -139,12 +145,12 @@ class _Run:
         livelock = ["the run does not come to rest"] if self.livelock else []
         return [*self.world.violations(), *livelock, *([self.broken] if self.broken is not None else [])]
 
-    def _round(self) -> bool:
+    def _round(self, budget: int) -> bool:
         """Give every task a turn and let everything land; return whether anything moved."""
         moved = False
         for process in list(self.processes):
             for task in process.tasks:
-                moved |= self._turn(process, task, 100)
+                moved |= self._turn(process, task, budget)
                 if process not in self.processes:
                     moved = True
                     break
@@ -182,6 +188,9 @@ class _Run:
             self.trace.append(f"refused: {', '.join(names)}: {error}")
             if build == self.world.build:
                 self.refused = str(error)
+            return
+        except Exception as error:  # noqa: BLE001 - a start that dies of anything else is wrong
+            self.broken = f"the start of {', '.join(names)} dies of {type(error).__name__}: {error}"
             return
         self.processes.append(process)
         self.trace.append(f"{process.name} starts{' with another build' if build else ''}")
@@ -227,6 +236,18 @@ class _Run:
         self.world.shared.recreate(topic)
         self.flying = [flight for flight in self.flying if flight.topic != topic]  # A broker knows topics by their ids.
         return f"[{topic}] is deleted and made anew"
+
+    def _forge(self, draw: Random) -> str | None:
+        """Let somebody who is not listed write what another wrote, under a number of his own."""
+        shared = self.world.shared
+        places = [(topic, part) for topic, kept in shared.topics.items() for part in range(len(kept.frames)) if kept.frames[part]]
+        if not places:
+            return None
+        topic, part = draw.choice(places)
+        frame = shared.frame(topic, part, draw.randrange(len(shared.topics[topic].frames[part])))
+        forged = replace(frame, producer=_STRANGER, after=START, through=Position(frame.through.offset + 9, ALL))
+        shared.land(Flight(topic, part, encode(forged, shared.topics[topic].manifest), Receipt()))
+        return f"a stranger writes to [{topic}/{part}]"
 
     def _lose_snapshots(self, draw: Random) -> str | None:
         task = draw.choice([name for group in self.world.groups for name in group])
@@ -285,7 +306,7 @@ class _Run:
     def _capture(self, process: Process, task: Task) -> None:
         try:
             keep = task.capture()
-        except (StateError, SurroundingsError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever ends a process is looked at in `_stop`
             self._stop(process, error)
             return
         process.keeping.append(keep)

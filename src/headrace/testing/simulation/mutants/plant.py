@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, final
+from typing import Any, Final, final
 
 from headrace.testing.simulation.faults import ALL_FAULTS, Faults
 from headrace.testing.simulation.relay import Relay
@@ -12,6 +12,8 @@ from headrace.testing.simulation.scheduler import Outcome, simulate
 from headrace.testing.simulation.world import World
 
 __all__ = ["Mutant", "planted", "replaced"]
+
+_INHERITED: Final = object()
 
 
 @final
@@ -39,21 +41,25 @@ class Mutant:
 
     def run(self, seed: int) -> Outcome:
         """Run one seed with the mistake planted."""
+        world = self.world(Random(seed))  # What it compares with is made before the mistake is planted.
         with self.plant():
-            return simulate(self.world, seed, faults=self.faults)
+            return simulate(world, seed, faults=self.faults)
 
 
 @contextmanager
 def replaced(*changes: tuple[Any, str, Any]) -> Iterator[None]:
     """Put other code in the place of some attributes, for a while."""
-    before = [(owner, name, owner.__dict__[name]) for owner, name, _ in changes]
+    before = [(owner, name, vars(owner).get(name, _INHERITED)) for owner, name, _ in changes]
     try:
         for owner, name, other in changes:
             setattr(owner, name, other)
         yield
     finally:
         for owner, name, real in before:
-            setattr(owner, name, real)
+            if real is _INHERITED:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, real)
 
 
 def planted(*changes: tuple[Any, str, Any]) -> Callable[[], AbstractContextManager[None]]:

@@ -77,6 +77,10 @@ def _one_number(world: Relay, process: Process) -> int:
     return ENGINE
 
 
+def _list_everybody(reader: Reader, producer: int) -> bool:
+    return True
+
+
 def _no_check(*_: object) -> None:
     """Check nothing."""
 
@@ -120,6 +124,7 @@ PROTOCOL: Final = (
         faults=_LOST,
         refusal_counts=False,
     ),
+    Mutant(number=13, name="an unlisted producer is taken", plant=planted((Reader, "_listed", _list_everybody))),
     Mutant(
         number=12,
         name="two builds under one engine number",

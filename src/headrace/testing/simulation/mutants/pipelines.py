@@ -1,0 +1,92 @@
+"""Mistakes in the stages and edges of the whole pipeline."""
+
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from random import Random
+from typing import Any, Final, final
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.core.position import Position
+from headrace.edge import files as edge_files
+from headrace.edge import history
+from headrace.edge.json_rows import json_rows
+from headrace.stages.learn import Learn
+from headrace.testing.simulation.faults import ALL_FAULTS
+from headrace.testing.simulation.log import SimulatedLog
+from headrace.testing.simulation.mutants.plant import Mutant, planted, replaced
+from headrace.testing.simulation.pipelines import Pipelines, Told
+
+__all__ = ["PIPELINES"]
+
+_reached = Learn._reached
+_STORM: Final = replace(ALL_FAULTS, power=0.03)
+
+
+def _pace_by_a_clock() -> AbstractContextManager[None]:
+    """Let `learn` publish when a clock says so, which has run on when the same example is learnt again."""
+    clock = Random(0)
+
+    def reached(stage: Learn, until_us: int, *more: Any) -> Any:
+        return _reached(stage, until_us + clock.choice([0, 0, stage._every_us]), *more)
+
+    return replaced((Learn, "_reached", reached))
+
+
+def _told_by_place(sink: Told, rows: pa.Table, after: Position, through: Position) -> None:
+    """Name what is told by its place in the log: places change when a lost suffix is written again."""
+    for place, body in enumerate(json_rows(rows)):
+        sink.receiver.bodies.setdefault(f"{after}/{place}", body)
+    sink.receiver.reached = through
+
+
+def _do_not_wait_for_the_disk(log: SimulatedLog) -> None:
+    """Say that everything is on disk."""
+
+
+@final
+class _Unstable:
+    """NumPy, but for a sort that breaks ties as it likes."""
+
+    def __init__(self, draw: Random) -> None:
+        self._draw = draw
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)
+
+    def argsort(self, values: Any, kind: str) -> Any:
+        del kind
+        shuffled = np.array(self._draw.sample(range(len(values)), len(values)), np.int64)
+        return shuffled[np.argsort(values[shuffled], kind="stable")]
+
+
+def _sort_unstably() -> AbstractContextManager[None]:
+    return replaced((history, "np", _Unstable(Random(0))))
+
+
+PIPELINES: Final = (
+    Mutant(number=25, name="pace by the clock", plant=_pace_by_a_clock, world=Pipelines),
+    Mutant(
+        number=30,
+        name="a receiver's key is a name, and a suffix is lost",
+        plant=planted((Told, "write", _told_by_place), (SimulatedLog, "sync", _do_not_wait_for_the_disk)),
+        world=Pipelines,
+        faults=_STORM,
+        sign="twice or never",
+    ),
+    Mutant(
+        number=30,
+        name="told before it is on disk",
+        plant=planted((SimulatedLog, "sync", _do_not_wait_for_the_disk)),
+        world=Pipelines,
+        faults=_STORM,
+    ),
+    Mutant(number=36, name="an unstable sort on ties", plant=_sort_unstably, world=Pipelines),
+    Mutant(
+        number=38,
+        name="an oversize record is tried for ever",
+        plant=planted((edge_files, "RECORD_BYTES_MAX", 1 << 40)),
+        world=Pipelines,
+    ),
+)

@@ -62,6 +62,7 @@ class Writer:
         self._through = START
         self._digest = 0
         self._tail = Reader(topic, partition)
+        self._from_cut = True
         self._taken = START
         self._taken_digest: int | None = None
         self._sent: deque[tuple[Receipt, Frame]] = deque()
@@ -83,6 +84,12 @@ class Writer:
 
         Raises StateError if the log lacks what the snapshot counts: it lost a suffix that was acknowledged.
         """
+        if self._back is not None and self._from_cut and self._tail.through.get(self._number, START) > self._through:
+            raise StateError(
+                f"topic {self._topic.manifest.topic!r}",
+                wanted=f"its own rows above {self._through}, which it must read back (an older cut, or a new generation)",
+                got="they were trimmed",
+            )
         self._read_tail()
         self._taken = self._tail.through.get(self._number, START)
         if self._taken < self._through:
@@ -192,4 +199,8 @@ class Writer:
         """Stand where a snapshot stood; `start` then reads on to the end of the tail."""
         self._through = Position(*state["through"])
         self._digest = state["digest"]
-        self._tail.restore(state["tail"])
+        if state["tail"]["offset"] < self._topic.begin(self._partition):
+            self._tail = Reader(self._topic, self._partition)  # What is below the log's own cut, the cut knows as well.
+        else:
+            self._tail.restore(state["tail"])
+            self._from_cut = False

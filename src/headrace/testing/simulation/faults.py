@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, final
 
-__all__ = ["ALL_FAULTS", "Faults"]
+__all__ = ["ALL_FAULTS", "NO_FAULTS", "Faults"]
 
 
 @final
@@ -43,3 +43,6 @@ class Faults:
 
 
 ALL_FAULTS: Final = Faults()
+NO_FAULTS: Final = Faults(
+    crash=0, lose=0, double=0, late=0, reorder=0, power=0, compact=0, choose=0, stall=0, disk=0, trim=0, stranger=0
+)

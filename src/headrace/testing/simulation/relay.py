@@ -15,6 +15,7 @@ from typing import Final, TypeAlias, final
 import numpy as np
 import pyarrow as pa
 
+from headrace.core.errors import StateError
 from headrace.core.records import I8, Batch, Kind, StreamSchema
 from headrace.edge.inlet import Inlet
 from headrace.edge.ledger import Ledger
@@ -24,10 +25,11 @@ from headrace.stages.ingest import Ingest
 from headrace.store.blobs import Blobs
 from headrace.store.snapshots import Arrays, Meta, Snapshots
 from headrace.testing.simulation.faults import Faults
-from headrace.testing.simulation.log import SharedLog
+from headrace.testing.simulation.log import SharedLog, SimulatedLog
 from headrace.testing.simulation.process import Process
 from headrace.testing.simulation.world import World, frames_as_taken
 from headrace.topics.contract import Topic
+from headrace.topics.cut import Cut
 from headrace.topics.manifest import ENGINE, Manifest
 from headrace.topics.reader import Reader
 from headrace.topics.writer import Writer
@@ -36,6 +38,7 @@ __all__ = ["Choose", "Fold", "Guess", "Relay", "Source", "SourceInlet", "Taken",
 
 SOURCES: Final = 2
 PARTS: Final = 2
+_GENERATION: Final = f"{1:016x}"
 _GUESS_EVERY: Final = 3
 _MODULUS: Final = (1 << 61) - 1
 _FACTORS: Final = (7_919, 7_907)
@@ -273,6 +276,16 @@ _TOPICS: Final[dict[str, tuple[int, tuple[str, ...], bool]]] = {
 }
 
 
+_READERS: Final[dict[str, tuple[str, ...]]] = {
+    "events": ("fold",),
+    "hops": ("choose.0", "choose.1"),
+    "choices": ("tally",),
+    "totals": ("guess",),
+    "answers": (),
+    "versions": (),
+}
+
+
 @final
 class Relay(World):
     """The relay over sources that are drawn."""
@@ -320,7 +333,7 @@ class Relay(World):
     @property
     def build(self) -> int:
         """Return the build by which the log was made."""
-        return next((kept.manifest.engine for kept in self.shared.topics.values()), ENGINE) - ENGINE
+        return self.shared.topics["hops"].manifest.engine - ENGINE if "hops" in self.shared.topics else 0
 
     def inlet(self, number: int, process: Process) -> Inlet:
         """Return the inlet of one source."""
@@ -344,8 +357,14 @@ class Relay(World):
 
     def _topic(self, process: Process, name: str) -> Topic:
         partitions, producers, digested = _TOPICS[name]
-        engine = self.engine(process)
-        manifest = Manifest(topic=name, streams=_stream("row"), producers=producers, digested=digested, engine=engine)
+        manifest = Manifest(
+            topic=name,
+            streams=_stream("row"),
+            producers=producers,
+            digested=digested,
+            generation="" if name == "events" else _GENERATION,
+            engine=self.engine(process),
+        )
         return process.session.create(manifest, partitions)
 
     def disturb(self, draw: Random, faults: Faults) -> str | None:
@@ -367,8 +386,40 @@ class Relay(World):
             source.stalls = 0
 
     def trim(self, draw: Random, blobs: Callable[[str], Blobs]) -> str | None:
-        """Trim nothing yet."""
-        return None
+        """Trim one partition up to the highest cut below which no kept snapshot reads on or knows its tail."""
+        name, part = draw.choice([(name, part) for name, (parts, _, _) in _TOPICS.items() for part in range(parts)])
+        if name not in self.shared.topics:
+            return None
+        topic = SimulatedLog(self.shared).open(name)
+        cut = self.cut(topic, part, self._needed(topic, part, blobs))
+        if cut.offset <= topic.begin(part):
+            return None
+        self.shared.force()  # A log trims what is safe, or loses the trim with what it lost.
+        topic.trim(part, cut)
+        return f"[{name}/{part}] is trimmed up to {cut.offset}"
+
+    def _needed(self, topic: Topic, part: int, blobs: Callable[[str], Blobs]) -> int:
+        """Return the lowest offset that a kept snapshot of a reader or a writer of a partition names."""
+        name = topic.manifest.topic
+        kept = {task: Snapshots(blobs(task)).metas() for group in self.groups for task in group}
+        places = [topic.end(part)]
+        for task in _READERS[name][part : part + 1]:
+            places += [meta["cut"]["offset"] for meta in kept[task]] or [topic.begin(part)]
+        for task in topic.manifest.producers:
+            for meta in kept.get(task, []):
+                written = meta["writers"] if "writers" in meta else {name: meta["writer"]}
+                key = f"{name}/{part}" if name == "hops" else name
+                places += [written[key]["tail"]["offset"]] if key in written else []
+        if name == "versions" and not kept["guess"]:
+            return topic.begin(part)  # Whoever reads back what was taken needs all of it.
+        return min(places)
+
+    def cut(self, topic: Topic, part: int, needed: int) -> Cut:
+        """Return the cut at an offset."""
+        reader = Reader(topic, part)
+        while reader.offset < needed:
+            list(reader.read(1))
+        return reader.cut()
 
     def violations(self) -> list[str]:
         """Compare the records as taken with plain sums over what their input, as taken, holds."""
@@ -382,7 +433,24 @@ class Relay(World):
             *_of_totals(choices, totals),
             *_of_answers(choices, self.taken("answers")),
             *_of_versions(totals, self.taken("versions")),
+            *self._of_late_readers(),
         ]
+
+    def _of_late_readers(self) -> list[str]:
+        """Let somebody begin to read each partition where reading may begin, and compare with what was taken there."""
+        wrong = []
+        for name, kept in self.shared.topics.items():
+            for part, cut in enumerate(kept.cuts):
+                reader = Reader(SimulatedLog(self.shared).open(name), part)
+                try:
+                    read = [row for taken in reader.read(len(kept.frames[part])) for row in values_of(taken.batch)]
+                except StateError as error:
+                    wrong.append(f"who begins to read [{name}/{part}] at its cut is refused: {error}")
+                    continue
+                all_of_it, below = self.taken(name, part), self.taken(name, part, below=cut.offset)
+                if read != [row for _, row in all_of_it[len(below) :]]:
+                    wrong.append(f"who begins to read [{name}/{part}] at its cut reads something else")
+        return wrong
 
     def of_choices(self, hops: Sequence[Sequence[Taken]], choices: Sequence[Taken]) -> list[str]:
         """Return what is wrong with [choices]: each row of [hops] has one answer, in order."""
@@ -393,11 +461,11 @@ class Relay(World):
             != [row[1:] for _, row in hops[part]]
         ]
 
-    def taken(self, topic: str, partition: int = 0) -> list[Taken]:
+    def taken(self, topic: str, partition: int = 0, *, below: int | None = None) -> list[Taken]:
         """Return the rows of a partition as everybody takes them; none if nobody has made the topic."""
         if topic not in self.shared.topics:
             return []
-        frames = frames_as_taken(self.shared, topic, partition)
+        frames = frames_as_taken(self.shared, topic, partition, below=below)
         return [(producer, row) for producer, batch in frames for row in values_of(batch)]
 
     def of_events(self, events: Sequence[Taken]) -> list[str]:

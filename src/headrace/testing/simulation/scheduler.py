@@ -24,6 +24,7 @@ __all__ = ["Outcome", "simulate", "steps_of"]
 
 _STEPS: Final = 300
 _REST: Final = 120
+_STOPS: Final = 12
 _STRANGER: Final = 99
 _WEATHERS: Final = (0.1, 0.4, 1.0)
 """By how much the faults of a run are rarer: in a storm nothing lives long enough to be far along when it dies."""
@@ -77,6 +78,7 @@ class _Run:
     refused: str | None = None
     livelock: bool = False
     resting: bool = False
+    stops: int = 0
     broken: str | None = None
     crashes: int = 0
     begun: int = 0
@@ -280,7 +282,10 @@ class _Run:
         self.flying += process.session.sent
         self.processes.remove(process)
         if isinstance(error, StateError):
-            self.refused = str(error)
+            # Who was overtaken starts again and is well; who must not go on says the same again and again.
+            self.stops += self.resting
+            if self.stops > _STOPS:
+                self.refused = str(error)
         elif not isinstance(error, SurroundingsError):
             self.broken = f"{process.name} dies of {type(error).__name__}: {error}"
 

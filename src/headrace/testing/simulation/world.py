@@ -45,15 +45,17 @@ class World(ABC):
         """Return what is wrong with the records as taken, once everything has come to rest."""
 
 
-def frames_as_taken(shared: SharedLog, topic: str, partition: int = 0) -> Iterator[tuple[str, Batch]]:
+def frames_as_taken(
+    shared: SharedLog, topic: str, partition: int = 0, *, below: int | None = None
+) -> Iterator[tuple[str, Batch]]:
     """Yield (producer, rows that count) for each frame, by the rule itself, written down without the reader's code.
 
-    From the beginning, whatever was trimmed: the oracle sees the whole of history.
+    From the beginning, whatever was trimmed: the oracle sees the whole of history. `below`: up to that offset only.
     """
     kept = shared.topics[topic]
     producers = kept.manifest.producers
     there: dict[int, tuple[int, int]] = {}
-    for offset in range(len(kept.frames[partition])):
+    for offset in range(len(kept.frames[partition]) if below is None else below):
         frame = shared.frame(topic, partition, offset)
         at = there.get(frame.producer, (-(2**63), -1))
         if frame.producer >= len(producers) or not tuple(frame.after) <= at < tuple(frame.through):

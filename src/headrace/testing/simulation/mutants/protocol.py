@@ -1,5 +1,6 @@
 """Mistakes in the reader, the writer, the task and the snapshots."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
@@ -7,11 +8,15 @@ from headrace.core.errors import StateError
 from headrace.core.position import START, Position
 from headrace.core.records import Batch
 from headrace.run.task import StageTask
+from headrace.store.snapshots import Arrays, Meta, Snapshots, unpacked
 from headrace.testing.simulation.faults import ALL_FAULTS
 from headrace.testing.simulation.mutants.plant import Mutant, planted
+from headrace.testing.simulation.log import SimulatedTopic
 from headrace.testing.simulation.process import Process
 from headrace.testing.simulation.relay import Relay
 from headrace.topics import writer as writing
+from headrace.topics.contract import Topic
+from headrace.topics.cut import Cut
 from headrace.topics.frame import Frame
 from headrace.topics.manifest import ENGINE
 from headrace.topics.reader import Reader
@@ -23,6 +28,7 @@ _in_order = writing.in_order
 _restore_task = StageTask._restore
 _start_task = StageTask.start
 _restore_reader = Reader.restore
+_next = Reader._next
 
 
 def _take_everything(reader: Reader, frame: Frame, there: Position) -> bool:
@@ -81,10 +87,29 @@ def _list_everybody(reader: Reader, producer: int) -> bool:
     return True
 
 
+def _cut_without_counters(topic: SimulatedTopic, partition: int) -> Cut:
+    return Cut(topic.begin(partition))
+
+
+def _first_name_seen(reader: Reader, frame: Frame, there: Position) -> bool:
+    return _next(reader, frame, there) or there == START
+
+
+def _all_of_it(world: Relay, topic: Topic, part: int, blobs: object) -> int:
+    return topic.end(part)
+
+
+def _the_youngest(snapshots: Snapshots) -> Iterator[tuple[Arrays, Meta]]:
+    """Take the one that was put last, wherever it stands: it is what a folder sorted by time shows first."""
+    for name in snapshots._blobs.by_age()[:1]:  # type: ignore[attr-defined]
+        yield unpacked(snapshots._blobs.get(name) or b"")
+
+
 def _no_check(*_: object) -> None:
     """Check nothing."""
 
 
+_MUCH_TRIMMED: Final = replace(ALL_FAULTS, trim=0.15)
 _LOST: Final = replace(ALL_FAULTS, lose_suffix=0.01)
 _MADE_ANEW: Final = replace(ALL_FAULTS, recreate=0.01)
 _TWO_BUILDS: Final = replace(ALL_FAULTS, build=0.3)
@@ -123,6 +148,28 @@ PROTOCOL: Final = (
         ),
         faults=_LOST,
         refusal_counts=False,
+    ),
+    Mutant(
+        number=7,
+        name="a reader starts at the first name it sees",
+        plant=planted((SimulatedTopic, "cut", _cut_without_counters), (Reader, "_next", _first_name_seen)),
+        faults=_MUCH_TRIMMED,
+    ),
+    Mutant(
+        number=8, name="a trim above the newest cut", plant=planted((Relay, "_needed", _all_of_it)), faults=_MUCH_TRIMMED
+    ),
+    Mutant(
+        number=9,
+        name="an empty start on trimmed input",
+        plant=planted((StageTask, "start", _start_whatever_the_check_says)),
+        faults=replace(_MUCH_TRIMMED, empty=0.02),
+        refusal_counts=False,
+    ),
+    Mutant(
+        number=27,
+        name="a snapshot chosen by its age",
+        plant=planted((Snapshots, "newest_first", _the_youngest)),
+        faults=_MUCH_TRIMMED,
     ),
     Mutant(number=13, name="an unlisted producer is taken", plant=planted((Reader, "_listed", _list_everybody))),
     Mutant(

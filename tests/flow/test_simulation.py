@@ -1,13 +1,17 @@
 """The real code under a scheduler that lets things fail: no seed comes out wrong, and each planted mistake is found."""
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 
+from headrace.store import bundles
 from headrace.testing.simulation.campaign import explain, run_seed, run_seeds
 from headrace.testing.simulation.faults import ALL_FAULTS, NO_FAULTS
 from headrace.testing.simulation.mutants import MUTANTS, Mutant
+from headrace.testing.simulation.mutants.plant import replaced
 from headrace.testing.simulation.pipelines import Pipelines
+from headrace.testing.simulation.scheduler import simulate
 
 SEEDS = 2_000
 CHUNK = 100
@@ -73,3 +77,13 @@ def test_a_wrong_run_is_told_by_its_shortest_trace() -> None:
         told = explain(seed)
     assert told.startswith(f"seed {seed}:\n  wrong: ")
     assert 2 < len(told.splitlines()) < whole
+
+
+def test_large_bundles_beside_the_log_are_there_as_long_as_they_are_named() -> None:
+    faults = replace(ALL_FAULTS, trim=0.1)
+    for seed in range(25):
+        world = Pipelines(Random(seed))
+        with replaced((bundles, "INLINE_BYTES", 0)):
+            outcome = simulate(world, seed, faults=faults)
+        assert outcome.refused is None
+        assert not [violation for violation in outcome.violations if "bundle" in violation]

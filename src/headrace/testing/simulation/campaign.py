@@ -66,4 +66,6 @@ def explain(seed: int, faults: Faults = ALL_FAULTS) -> str:
         return f"seed {seed}: nothing is wrong"
     outcome = run_seed(seed, faults, shortened(steps, fails))
     wrong = [outcome.refused] if outcome.refused is not None else list(outcome.violations)
-    return "\n".join([f"seed {seed}:", *(f"  wrong: {text}" for text in wrong), *(f"  {line}" for line in outcome.trace)])
+    return "\n".join(
+        [f"seed {seed}:", *(f"  wrong: {text}" for text in wrong), *(f"  {line}" for line in outcome.trace)]
+    )

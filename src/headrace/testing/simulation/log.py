@@ -63,7 +63,7 @@ class SharedLog:
             known = self.topics[manifest.topic] = _Kept(
                 made, [[] for _ in range(partitions)], [Cut() for _ in range(partitions)]
             )
-        known.manifest = known.manifest.amended(manifest)
+        known.manifest = known.manifest.amended(manifest, [len(frames) for frames in known.frames])
         return known.manifest
 
     def land(self, flight: Flight) -> None:

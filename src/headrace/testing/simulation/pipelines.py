@@ -6,7 +6,7 @@ included. Live, what was chosen is in the row, and everything else follows from 
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from random import Random
@@ -15,7 +15,8 @@ from typing import Final, final
 import numpy as np
 import pyarrow as pa
 
-from headrace.core.position import Position
+from headrace.core.errors import StateError
+from headrace.core.position import ALL, Position
 from headrace.core.records import Batch
 from headrace.core.time import instant_us
 from headrace.edge import webhook_sink
@@ -23,20 +24,24 @@ from headrace.edge.history import MergedHistory
 from headrace.edge.json_rows import json_rows
 from headrace.edge.sink import Sink
 from headrace.run.clock import VirtualClock
-from headrace.run.deployment import STAGES, TOPICS, Deployment
+from headrace.run.deployment import EVENTS, STAGES, TOPICS, Deployment
 from headrace.run.running import condition_of
 from headrace.run.task import Task
+from headrace.run.trimming import least_retention_us, trim
 from headrace.run.worker import Worker
 from headrace.stages.act import Outlet
 from headrace.stages.ingest import Ingest
 from headrace.store.blobs import Blobs
 from headrace.testing.simulation import flights
 from headrace.testing.simulation.faults import Faults
-from headrace.testing.simulation.log import SharedLog
+from headrace.testing.simulation.log import SharedLog, SimulatedLog
 from headrace.testing.simulation.process import Process
 from headrace.testing.simulation.world import World, frames_as_taken
 from headrace.topics.digest import row_digests
+from headrace.topics.entries import Entry, batch_of, entries_of
 from headrace.topics.memory import MemoryLog
+from headrace.topics.schemas import CONTROL, INBOX
+from headrace.topics.writer import Writer
 
 __all__ = ["Pipelines", "Receiver", "Told"]
 
@@ -91,14 +96,22 @@ class Pipelines(World):
         self.dataset: Final = draw.randrange(flights.DATASETS)
         self.live: Final = draw.random() < 0.4
         self.shared = SharedLog(frame_bytes=draw.choice(_FRAME_BYTES), most_bytes=_MOST_BYTES)
+        self.sent: Final[list[Entry]] = []
+        self.blobs: Callable[[str], Blobs] | None = None
         self.wanted: Final = _undisturbed(self.dataset)
         self.receivers: Final = {entry.name: Receiver() for entry in flights.pipeline.act}
 
     def tasks(self, names: Sequence[str], process: Process, blobs: Callable[[str], Blobs]) -> list[Task]:
         """Return fresh tasks."""
+        self.blobs = blobs
         deployment = self.deployment(process, blobs)
         ingest = Ingest(MergedHistory(flights.files(self.dataset))) if "ingest" in names else None
-        return [place.task for place in deployment.place([name.partition(".")[0] for name in names], ingest=ingest, outlets=self.outlets)]
+        return [
+            place.task
+            for place in deployment.place(
+                [name.partition(".")[0] for name in names], ingest=ingest, outlets=self.outlets
+            )
+        ]
 
     def deployment(self, process: Process, blobs: Callable[[str], Blobs]) -> Deployment:
         """Return the deployment as a process opens it, with a clock that may be wrong by a day."""
@@ -113,15 +126,47 @@ class Pipelines(World):
         ]
 
     def disturb(self, draw: Random, faults: Faults) -> str | None:
-        """Nothing happens to files."""
-        return None
+        """Live, let a person move the champion, or send such a command once more."""
+        inbox = _full_name("inbox")
+        if not self.live or inbox not in self.shared.topics:
+            return None
+        control = Followed.up_to(self.shared, _full_name("control"))
+        if self.sent and draw.random() < 0.4:
+            command = draw.choice(self.sent)
+        elif control.champion is not None:
+            columns = {
+                "command": "promote",
+                "champion": draw.choice(control.versions)[1],
+                "expected": control.champion[1],
+                "hold": draw.random() < 0.5,
+            }
+            command = Entry("command", 0, 0, 0, columns, f"command {len(self.sent)}")
+            self.sent.append(command)
+        else:
+            return None
+        session = SimulatedLog(self.shared)
+        topic = session.open(inbox)
+        door = Writer(topic, "door")
+        door.start()
+        place = topic.end(0)
+        door.write(batch_of([replace(command, offset=place)], INBOX), Position(place, ALL))
+        for flight in session.sent:
+            self.shared.land(flight)
+        return f"{command.id}: {command.columns['champion']} if {command.columns['expected']}"
 
     def calm(self) -> None:
         """There is nothing to stop."""
 
     def trim(self, draw: Random, blobs: Callable[[str], Blobs]) -> str | None:
-        """Trim nothing yet."""
-        return None
+        """Trim one topic as far as the real retention allows when it wants to keep nothing."""
+        if _full_name("control") not in self.shared.topics:
+            return None
+        name = draw.choice(TOPICS)
+        process = Process.begun(0, Random(0), 0, self.shared)
+        self.shared.force()  # A log trims what is safe, or loses the trim with what it lost.
+        keep_us = least_retention_us(flights.pipeline) if name == EVENTS else 0
+        (done,) = trim(self.deployment(process, blobs), {name: keep_us})
+        return f"[{name}] is trimmed up to {done.begin}" if done.frames else None
 
     def violations(self) -> list[str]:
         """Compare with an undisturbed run, and what was told and chosen with what was taken."""
@@ -131,20 +176,34 @@ class Pipelines(World):
             f"[{name}] by {producer} is not what an undisturbed run gives"
             for name, producer in wanted
             if not (self.live and (name, producer) in _HANGS_ON_CHOICES)
-            and _digests(found[name].get(producer, []), name, live=self.live) != _digests(wanted[name, producer], name, live=self.live)
+            and _digests(found[name].get(producer, []), name, live=self.live)
+            != _digests(wanted[name, producer], name, live=self.live)
         ]
         if self.live:
-            wrong += _chosen_otherwise(found)
-        return [*wrong, *self._told_otherwise(found["predictions"].get("predict", []))]
+            wrong += _chosen_otherwise(self.shared, found["predictions"].get("predict", []))
+        return [*wrong, *self._gone(), *self._told_otherwise(found["predictions"].get("predict", []))]
 
     def _taken(self, name: str) -> dict[str, list[Batch]]:
         """Return the rows of a topic as taken, by producer."""
         topic = _full_name(name)
         found: dict[str, list[Batch]] = {}
         if topic in self.shared.topics:
-            for producer, batch in frames_as_taken(self.shared, topic):
+            for producer, _, batch in frames_as_taken(self.shared, topic):
                 found.setdefault(producer, []).append(batch)
         return found
+
+    def _gone(self) -> list[str]:
+        """Load every version that [control] still names."""
+        if self.blobs is None or _full_name("control") not in self.shared.topics:
+            return []
+        view = self.deployment(Process.begun(0, Random(0), 0, self.shared), self.blobs).control()
+        view.follow()
+        try:
+            for version in view.versions:
+                view.bundle(version)
+        except StateError as error:
+            return [f"the bundle of a version is gone: {error}"]
+        return []
 
     def _told_otherwise(self, predictions: Sequence[Batch]) -> list[str]:
         """Compare each receiver with the predictions that meet its condition."""
@@ -212,6 +271,52 @@ def _digests(batches: Sequence[Batch], name: str, *, live: bool) -> list[int]:
     return found
 
 
-def _chosen_otherwise(found: dict[str, dict[str, list[Batch]]]) -> list[str]:
-    """Follow [control] by its rules, written down once more, and compare who was champion where a row was scored."""
-    return []
+@final
+@dataclass(slots=True)
+class Followed:
+    """[control] followed by its rules, written down once more: versions, and who is champion."""
+
+    versions: list[tuple[int, str]] = field(default_factory=list)
+    champion: tuple[int, str] | None = None
+    held: bool = False
+    commands: list[str] = field(default_factory=list)
+
+    @classmethod
+    def up_to(cls, shared: SharedLog, topic: str, below: int | None = None) -> "Followed":
+        """Return what stands below an offset, else at the end."""
+        followed = cls()
+        if topic in shared.topics:
+            for _, _, batch in frames_as_taken(shared, topic, below=below):
+                for entry in entries_of(batch, CONTROL):
+                    followed.take(entry)
+        return followed
+
+    def take(self, entry: Entry) -> None:
+        """A version takes over unless one is held; a command moves the champion if it knows who that is."""
+        if entry.stream == "version":
+            self.versions.append((entry.columns["number"], entry.columns["name"]))
+            if not self.held:
+                self.champion = self.versions[-1]
+        elif entry.stream == "pointer":
+            self.commands.append(entry.id)
+            goal = [version for version in self.versions if version[1] == entry.columns["champion"]]
+            if goal and self.champion is not None and self.champion[1] == entry.columns["expected"]:
+                self.champion, self.held = goal[0], entry.columns["hold"]
+
+
+def _chosen_otherwise(shared: SharedLog, predictions: Sequence[Batch]) -> list[str]:
+    """Compare the version in each row with who was champion where that row says that [control] had been read to."""
+    wrong, topic = [], _full_name("control")
+    commands = Followed.up_to(shared, topic).commands
+    if len(set(commands)) < len(commands):
+        wrong.append("a command stands twice in [control]")
+    champions: dict[int, int] = {}
+    for batch in predictions:
+        answers = batch.payloads[_REQUEST]
+        for read, version in zip(answers["control"].to_pylist(), answers["version"].to_pylist(), strict=True):
+            if read not in champions:
+                champion = Followed.up_to(shared, topic, read).champion
+                champions[read] = champion[0] if champion is not None else -1
+            if version != champions[read]:
+                return [*wrong, "a row names another version than the champion of its time"]
+    return wrong

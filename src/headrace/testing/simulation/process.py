@@ -75,5 +75,3 @@ class Process:
     def name(self) -> str:
         """Return what the trace calls it."""
         return f"process {self.number} ({', '.join(task.name for task in self.tasks)})"
-
-

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.core.errors import StateError
+from headrace.core.position import Position
 from headrace.core.records import I8, Batch, Kind, StreamSchema
 from headrace.edge.inlet import Inlet
 from headrace.edge.ledger import Ledger
@@ -34,11 +35,26 @@ from headrace.topics.manifest import ENGINE, Manifest
 from headrace.topics.reader import Reader
 from headrace.topics.writer import Writer
 
-__all__ = ["Choose", "Fold", "Guess", "Relay", "Source", "SourceInlet", "Taken", "Tally", "folded", "rows_batch", "values_of"]
+__all__ = [
+    "Choose",
+    "Fold",
+    "Guess",
+    "Relay",
+    "Source",
+    "SourceInlet",
+    "Taken",
+    "Tally",
+    "folded",
+    "rows_batch",
+    "values_of",
+]
 
 SOURCES: Final = 2
 PARTS: Final = 2
-_GENERATION: Final = f"{1:016x}"
+_EPOCH: Final = 1_000_000_000
+_PACE: Final = 600_000
+"""When records happened, microseconds: those of a source in order."""
+RETIRING: Final = "ingest.0"
 _GUESS_EVERY: Final = 3
 _MODULUS: Final = (1 << 61) - 1
 _FACTORS: Final = (7_919, 7_907)
@@ -53,11 +69,16 @@ def _stream(name: str) -> tuple[StreamSchema, ...]:
     return (StreamSchema(name, Kind.EVENT, pa.schema([(column, pa.int64()) for column in _COLUMNS])),)
 
 
-def rows_batch(offset: Sequence[int] | I8, sub: Sequence[int] | I8, rows: Sequence[Sequence[int]]) -> Batch:
-    """Return rows of three numbers as a batch."""
+def rows_batch(
+    offset: Sequence[int] | I8,
+    sub: Sequence[int] | I8,
+    rows: Sequence[Sequence[int]],
+    time: Sequence[int] | None = None,
+) -> Batch:
+    """Return rows of three numbers as a batch, at their event times, else at 0."""
     count = len(rows)
     columns = np.array(rows, np.int64).reshape(count, len(_COLUMNS))
-    nothing = np.zeros(count, np.int64)
+    at = np.zeros(count, np.int64) if time is None else np.array(time, np.int64)
     payload = pa.RecordBatch.from_arrays(
         [pa.array(columns[:, place]) for place in range(len(_COLUMNS))], schema=_stream("row")[0].schema
     )
@@ -65,8 +86,8 @@ def rows_batch(offset: Sequence[int] | I8, sub: Sequence[int] | I8, rows: Sequen
         np.array(offset, np.int64),
         np.array(sub, np.int64),
         np.zeros(count, np.uint8),
-        nothing,
-        nothing,
+        at,
+        at,
         np.zeros(count, np.uint8),
         pa.array([""] * count, pa.string()),
         (payload,),
@@ -96,6 +117,10 @@ class Source:
         self.gone.add(offset)
         return offset
 
+    def at_end(self, at: int) -> bool:
+        """Return whether a fetch that succeeds finds nothing above an offset."""
+        return not self.stalls and not self.poll(at, 1)
+
     def poll(self, above: int, limit: int) -> list[tuple[int, int, int]]:
         """Return the next records above an offset. An empty answer says nothing: the source may have stalled."""
         if self.stalls:
@@ -118,6 +143,11 @@ class SourceInlet(Inlet):
         return False
 
     @property
+    def idle(self) -> bool:
+        """Return whether the source itself says that it has no more: an empty poll says no such thing."""
+        return self._source.at_end(self._at)
+
+    @property
     def ledger(self) -> Ledger:
         """Return an empty ledger."""
         return Ledger([])
@@ -129,7 +159,8 @@ class SourceInlet(Inlet):
             return None
         self._at = records[-1][0]
         offsets = [record[0] for record in records]
-        return rows_batch(offsets, [0] * len(records), [[record[1], record[2], record[0]] for record in records])
+        rows = [[record[1], record[2], record[0]] for record in records]
+        return rows_batch(offsets, [0] * len(records), rows, [_EPOCH + _PACE * offset for offset in offsets])
 
     def snapshot(self) -> tuple[Arrays, Meta]:
         """Return where it stands."""
@@ -142,7 +173,10 @@ class SourceInlet(Inlet):
 
 @final
 class Fold(Stage):
-    """Fold [events] into one number, which says how many rows each event gives, and into which partition."""
+    """Fold [events] into one number, which says how many rows each event gives, and into which partition.
+
+    An event behind the watermark counts otherwise. Each source is in order, so that none ever is.
+    """
 
     def __init__(self, *, factor: int, outputs: Sequence[str]) -> None:
         self._factor = factor
@@ -152,8 +186,9 @@ class Fold(Stage):
     def process(self, batch: Batch) -> Outputs:
         """Give 0 to 2 rows for each."""
         rows: dict[str, list[tuple[int, int, list[int]]]] = {name: [] for name in self._outputs}
+        late = np.zeros(len(batch), bool) if batch.reached is None else batch.event_time < batch.reached
         for place, (key, value, _) in enumerate(values_of(batch)):
-            self._state = folded(self._state, key, value, self._factor)
+            self._state = folded(self._state, key, value + bool(late[place]), self._factor)
             for k in range(self._state % 3):
                 row = [key, self._state, k]
                 name = self._outputs[self.route(key, self._state >> k)]
@@ -296,12 +331,23 @@ class Relay(World):
         self.shared = SharedLog(frame_bytes=draw.choice([60, 150, 100_000]))
         self.sources: Final = [Source(draw, count=draw.randint(5, 25)) for _ in range(SOURCES)]
         self.version = 0
+        self.generation = 1
+        self._generations: dict[int, int] = {}
 
     def tasks(self, names: Sequence[str], process: Process, blobs: Callable[[str], Blobs]) -> list[Task]:
         """Return fresh tasks. All topics are made at once, as a deployment makes them."""
+        self._generations[process.number] = self.generation
         for topic in _TOPICS:
             self._topic(process, topic)
-        return [self._task(name, process, blobs(name)) for name in names]
+        return [self._task(name, process, blobs(self.called(name, self.generation))) for name in names]
+
+    def called(self, name: str, generation: int) -> str:
+        """Return the full name of a topic or a task: all but [events] and its writers belong to a generation."""
+        return name if name == "events" or name.startswith("ingest") else f"{generation}.{name}"
+
+    def fingerprint(self, generation: int) -> str:
+        """Return the fingerprint of a generation's definition."""
+        return f"{generation:016x}"
 
     def _task(self, name: str, process: Process, blobs: Blobs) -> Task:
         kind, _, number = name.partition(".")
@@ -315,7 +361,9 @@ class Relay(World):
         }
         source = {"fold": "events", "choose": "hops", "tally": "choices", "guess": "totals"}[kind]
         part = int(number or 0)
-        return StageTask(name, stage, Reader(self._topic(process, source), part), writers, Snapshots(blobs))
+        waited_for = ("ingest.0", "ingest.1") if kind == "fold" else ()
+        reader = Reader(self._topic(process, source), part, waited_for=waited_for)
+        return StageTask(name, stage, reader, writers, Snapshots(blobs))
 
     def outputs(self, kind: str) -> dict[str, tuple[str, int]]:
         """Return the topics and partitions that a kind of stage writes to, by the stage's own names for them."""
@@ -333,7 +381,8 @@ class Relay(World):
     @property
     def build(self) -> int:
         """Return the build by which the log was made."""
-        return self.shared.topics["hops"].manifest.engine - ENGINE if "hops" in self.shared.topics else 0
+        hops = self.shared.topics.get(self.called("hops", self.generation))
+        return hops.manifest.engine - ENGINE if hops is not None else 0
 
     def inlet(self, number: int, process: Process) -> Inlet:
         """Return the inlet of one source."""
@@ -343,7 +392,8 @@ class Relay(World):
         """Return a fresh stage. `choose` looks aside at the version in force, and now and then is too late for it."""
         match kind:
             case "fold":
-                return Fold(factor=_FACTORS[process.build], outputs=[f"hops/{part}" for part in range(PARTS)])
+                factor = self.factor(process.build, self._generations[process.number])
+                return Fold(factor=factor, outputs=[f"hops/{part}" for part in range(PARTS)])
             case "choose":
                 return Choose(side=lambda: self.seen(process), output="choices")
             case "tally":
@@ -351,24 +401,37 @@ class Relay(World):
             case _:
                 return Guess(draw=process.draw, output="versions")
 
+    def factor(self, build: int, generation: int) -> int:
+        """Return what fold multiplies a key by: another number in another build, and in another generation."""
+        return _FACTORS[build] + 2 * generation
+
     def seen(self, process: Process) -> int:
         """Return what stands on the side just now, as a process sees it: the version, or that it was too late."""
         return self.version if process.draw.random() < 0.9 else _NOTHING
 
     def _topic(self, process: Process, name: str) -> Topic:
         partitions, producers, digested = _TOPICS[name]
+        generation = self._generations[process.number]
+        known = self.shared.topics.get(name)
         manifest = Manifest(
-            topic=name,
+            topic=self.called(name, generation),
             streams=_stream("row"),
             producers=producers,
             digested=digested,
-            generation="" if name == "events" else _GENERATION,
+            generation="" if name == "events" else self.fingerprint(generation),
             engine=self.engine(process),
+            ended=known.manifest.ended if known is not None else {},
         )
         return process.session.create(manifest, partitions)
 
     def disturb(self, draw: Random, faults: Faults) -> str | None:
         """Compact a source, stall one, or change what choose sees."""
+        if draw.random() < 0.1:
+            return self._retire()
+        events = self.shared.topics.get("events")
+        if self.generation == 1 and events is not None and not events.cuts[0].offset and draw.random() < 0.02:
+            self.generation = 2
+            return "another definition is deployed: generation 2"
         number = draw.randrange(SOURCES)
         happens = draw.random() * (faults.compact + faults.stall + faults.choose)
         if happens < faults.compact:
@@ -380,6 +443,22 @@ class Relay(World):
         self.version += 1
         return f"version {self.version} is in force"
 
+    def _retire(self) -> str | None:
+        """Let source 0 end for good, once all that it has stands in [events]: its task is written out of the list."""
+        kept = self.shared.topics.get("events")
+        if kept is None or RETIRING in kept.manifest.ended:
+            return None
+        taken = [row[2] for producer, row in self.taken("events") if producer == RETIRING]
+        source = self.sources[0]
+        if not set(taken) >= {offset for offset, _, _ in source.records} - source.gone:
+            return None
+        kept.manifest = kept.manifest.amended(
+            kept.manifest.retire(RETIRING, Position(max(taken, default=0), 0)), [len(frames) for frames in kept.frames]
+        )
+        self.groups = [group for group in self.groups if group != (RETIRING,)]
+        self.shared.force()
+        return f"{RETIRING} has retired"
+
     def calm(self) -> None:
         """Let the sources answer."""
         for source in self.sources:
@@ -388,20 +467,23 @@ class Relay(World):
     def trim(self, draw: Random, blobs: Callable[[str], Blobs]) -> str | None:
         """Trim one partition up to the highest cut below which no kept snapshot reads on or knows its tail."""
         name, part = draw.choice([(name, part) for name, (parts, _, _) in _TOPICS.items() for part in range(parts)])
-        if name not in self.shared.topics:
+        if self.called(name, self.generation) not in self.shared.topics:
             return None
-        topic = SimulatedLog(self.shared).open(name)
-        cut = self.cut(topic, part, self._needed(topic, part, blobs))
+        topic = SimulatedLog(self.shared).open(self.called(name, self.generation))
+        cut = self.cut(topic, part, self._needed(name, topic, part, blobs))
         if cut.offset <= topic.begin(part):
             return None
         self.shared.force()  # A log trims what is safe, or loses the trim with what it lost.
         topic.trim(part, cut)
         return f"[{name}/{part}] is trimmed up to {cut.offset}"
 
-    def _needed(self, topic: Topic, part: int, blobs: Callable[[str], Blobs]) -> int:
+    def _needed(self, name: str, topic: Topic, part: int, blobs: Callable[[str], Blobs]) -> int:
         """Return the lowest offset that a kept snapshot of a reader or a writer of a partition names."""
-        name = topic.manifest.topic
-        kept = {task: Snapshots(blobs(task)).metas() for group in self.groups for task in group}
+        kept = {
+            task: Snapshots(blobs(self.called(task, self.generation))).metas()
+            for group in type(self).groups
+            for task in group
+        }
         places = [topic.end(part)]
         for task in _READERS[name][part : part + 1]:
             places += [meta["cut"]["offset"] for meta in kept[task]] or [topic.begin(part)]
@@ -421,6 +503,10 @@ class Relay(World):
             list(reader.read(1))
         return reader.cut()
 
+    def current(self, process: Process) -> bool:
+        """Return whether a process runs the newest generation."""
+        return self._generations[process.number] == self.generation
+
     def violations(self) -> list[str]:
         """Compare the records as taken with plain sums over what their input, as taken, holds."""
         events = self.taken("events")
@@ -428,7 +514,7 @@ class Relay(World):
         choices, totals = self.taken("choices"), self.taken("totals")
         return [
             *self.of_events(events),
-            *_of_hops(events, hops, _FACTORS[self.build]),
+            *_of_hops(events, hops, self.factor(self.build, self.generation)),
             *self.of_choices(hops, choices),
             *_of_totals(choices, totals),
             *_of_answers(choices, self.taken("answers")),
@@ -439,9 +525,10 @@ class Relay(World):
     def _of_late_readers(self) -> list[str]:
         """Let somebody begin to read each partition where reading may begin, and compare with what was taken there."""
         wrong = []
-        for name, kept in self.shared.topics.items():
+        for name in _TOPICS:
+            kept = self.shared.topics[self.called(name, self.generation)]
             for part, cut in enumerate(kept.cuts):
-                reader = Reader(SimulatedLog(self.shared).open(name), part)
+                reader = Reader(SimulatedLog(self.shared).open(kept.manifest.topic), part)
                 try:
                     read = [row for taken in reader.read(len(kept.frames[part])) for row in values_of(taken.batch)]
                 except StateError as error:
@@ -463,10 +550,11 @@ class Relay(World):
 
     def taken(self, topic: str, partition: int = 0, *, below: int | None = None) -> list[Taken]:
         """Return the rows of a partition as everybody takes them; none if nobody has made the topic."""
-        if topic not in self.shared.topics:
+        full = self.called(topic, self.generation)
+        if full not in self.shared.topics:
             return []
-        frames = frames_as_taken(self.shared, topic, partition, below=below)
-        return [(producer, row) for producer, batch in frames for row in values_of(batch)]
+        frames = frames_as_taken(self.shared, full, partition, below=below)
+        return [(producer, row) for producer, _, batch in frames for row in values_of(batch)]
 
     def of_events(self, events: Sequence[Taken]) -> list[str]:
         """Return what is wrong with [events]: each source's records stand there once, in order, but for compacted ones."""

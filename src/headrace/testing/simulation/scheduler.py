@@ -54,9 +54,7 @@ def steps_of(seed: int, count: int = _STEPS) -> list[int]:
     return [draw.getrandbits(48) for _ in range(draw.randint(count // 4, count))]
 
 
-def simulate(
-    world: World, seed: int, *, faults: Faults = ALL_FAULTS, steps: Sequence[int] | None = None
-) -> Outcome:
+def simulate(world: World, seed: int, *, faults: Faults = ALL_FAULTS, steps: Sequence[int] | None = None) -> Outcome:
     """Run a fresh world once. The same arguments give the same run, step for step."""
     run = _Run(world, faults, weather=Random(seed).choice(_WEATHERS))
     for step in steps if steps is not None else steps_of(seed):
@@ -93,7 +91,7 @@ class _Run:
             (faults.crash, self._second_owner),
             (faults.power, self._cut_power),
             (faults.compact + faults.choose + faults.stall, lambda draw: self.world.disturb(draw, faults)),
-            (faults.trim, lambda draw: self.world.trim(draw, self._blobs)),
+            (faults.trim, self._trim),
             (faults.disk, self._refuse_snapshot),
             (faults.lose_suffix, self._lose_suffix),
             (faults.recreate, self._recreate),
@@ -131,8 +129,9 @@ class _Run:
         self.flying.clear()
         self.world.calm()
         self.resting = True
-        if draw.random() < 0.5:
-            for process in list(self.processes):
+        everybody = draw.random() < 0.5
+        for process in list(self.processes):
+            if everybody or not self.world.current(process):
                 self._end(process, draw)
         for _ in range(_REST):
             if self.refused is not None or self.broken is not None:
@@ -170,7 +169,8 @@ class _Run:
 
     def _begin_missing(self, draw: Random) -> None:
         """Start a process for each group of tasks that nobody owns: a supervisor does that at once."""
-        owned = {task.name for process in self.processes for task in process.tasks}
+        current = [process for process in self.processes if self.world.current(process)]
+        owned = {task.name for process in current for task in process.tasks}
         missing = [group for group in self.world.groups if not owned.issuperset(group)]
         if len(missing) == len(self.world.groups) and draw.random() < 0.3:
             self._begin([name for group in missing for name in group], draw)
@@ -242,7 +242,12 @@ class _Run:
     def _forge(self, draw: Random) -> str | None:
         """Let somebody who is not listed write what another wrote, under a number of his own."""
         shared = self.world.shared
-        places = [(topic, part) for topic, kept in shared.topics.items() for part in range(len(kept.frames)) if kept.frames[part]]
+        places = [
+            (topic, part)
+            for topic, kept in shared.topics.items()
+            for part in range(len(kept.frames))
+            if kept.frames[part]
+        ]
         if not places:
             return None
         topic, part = draw.choice(places)
@@ -256,10 +261,18 @@ class _Run:
         self._blobs(task).clear()
         return f"the snapshots of {task} are lost"
 
+    def _trim(self, draw: Random) -> str | None:
+        try:
+            return self.world.trim(draw, self._blobs)
+        except SurroundingsError as error:
+            return f"a trim stops: {error}"
+
     def _refuse_snapshot(self, draw: Random) -> str | None:
-        task = draw.choice([name for group in self.world.groups for name in group])
-        self._blobs(task).refuse = True
-        return f"the disk of {task} is full for once"
+        if not self.blobs:
+            return None
+        name = draw.choice(sorted(self.blobs))
+        self.blobs[name].refuse = True
+        return f"the disk of {name} is full for once"
 
     def _land_late(self, draw: Random) -> None:
         flight = self.flying.pop(draw.randrange(len(self.flying)))

@@ -40,6 +40,10 @@ class World(ABC):
     def trim(self, draw: Random, blobs: Callable[[str], Blobs]) -> str | None:
         """Trim one topic as far as is safe; return what was done, or None."""
 
+    def current(self, process: Process) -> bool:
+        """Return whether a process runs the newest definition; an older one runs beside it and is not replaced."""
+        return True
+
     @abstractmethod
     def violations(self) -> list[str]:
         """Return what is wrong with the records as taken, once everything has come to rest."""
@@ -47,8 +51,8 @@ class World(ABC):
 
 def frames_as_taken(
     shared: SharedLog, topic: str, partition: int = 0, *, below: int | None = None
-) -> Iterator[tuple[str, Batch]]:
-    """Yield (producer, rows that count) for each frame, by the rule itself, written down without the reader's code.
+) -> Iterator[tuple[str, int, Batch]]:
+    """Yield (producer, offset, rows that count) for each frame, by the rule itself, written down without the reader's code.
 
     From the beginning, whatever was trimmed: the oracle sees the whole of history. `below`: up to that offset only.
     """
@@ -58,10 +62,13 @@ def frames_as_taken(
     for offset in range(len(kept.frames[partition]) if below is None else below):
         frame = shared.frame(topic, partition, offset)
         at = there.get(frame.producer, (-(2**63), -1))
+        last = kept.manifest.ended.get(producers[frame.producer]) if frame.producer < len(producers) else None
+        if last is not None and frame.through > last:
+            continue
         if frame.producer >= len(producers) or not tuple(frame.after) <= at < tuple(frame.through):
             continue
         causes = list(zip(frame.batch.offset.tolist(), frame.batch.sub.tolist(), strict=True))
         fresh = [place for place, cause in enumerate(causes) if cause > at]
         if fresh:
-            yield producers[frame.producer], frame.batch.slice(fresh[0], len(causes))
+            yield producers[frame.producer], offset, frame.batch.slice(fresh[0], len(causes))
         there[frame.producer] = tuple(frame.through)

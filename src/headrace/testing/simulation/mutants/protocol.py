@@ -13,7 +13,7 @@ from headrace.testing.simulation.faults import ALL_FAULTS
 from headrace.testing.simulation.mutants.plant import Mutant, planted
 from headrace.testing.simulation.log import SimulatedTopic
 from headrace.testing.simulation.process import Process
-from headrace.testing.simulation.relay import Relay
+from headrace.testing.simulation.relay import Relay, SourceInlet
 from headrace.topics import writer as writing
 from headrace.topics.contract import Topic
 from headrace.topics.cut import Cut
@@ -29,6 +29,7 @@ _restore_task = StageTask._restore
 _start_task = StageTask.start
 _restore_reader = Reader.restore
 _next = Reader._next
+_waiting = Reader._waiting
 
 
 def _take_everything(reader: Reader, frame: Frame, there: Position) -> bool:
@@ -59,7 +60,9 @@ def _end_without_k(writer: Writer, piece: Batch) -> Position:
 
 def _trust_any_incarnation(reader: Reader, cut: dict[str, Any]) -> None:
     end = reader.topic.end(reader.partition)
-    _restore_reader(reader, {**cut, "incarnation": reader.topic.manifest.incarnation, "offset": min(cut["offset"], end)})
+    _restore_reader(
+        reader, {**cut, "incarnation": reader.topic.manifest.incarnation, "offset": min(cut["offset"], end)}
+    )
 
 
 def _start_whatever_the_check_says(task: StageTask) -> None:
@@ -95,8 +98,37 @@ def _first_name_seen(reader: Reader, frame: Frame, there: Position) -> bool:
     return _next(reader, frame, there) or there == START
 
 
-def _all_of_it(world: Relay, topic: Topic, part: int, blobs: object) -> int:
+def _forget_retired(reader: Reader, frame: Frame, there: Position) -> bool:
+    """Take what a retired producer sends again: nobody keeps a counter of it any more."""
+    return _next(reader, frame, START if frame.producer in reader.topic.manifest.last else there)
+
+
+def _one_name(world: Relay, name: str, generation: int) -> str:
+    return name
+
+
+def _one_fingerprint(world: Relay, generation: int) -> str:
+    return f"{1:016x}"
+
+
+def _heed_any(reader: Reader, frame: Frame, there: Position, offset: int) -> None:
+    reader.watermark.rest(frame.producer, waited_for=reader._waiting(offset))
+
+
+def _idle_if_empty(inlet: SourceInlet) -> bool:
+    return not inlet._source.poll(inlet._at, 1)
+
+
+def _only_speakers(reader: Reader, offset: int) -> tuple[int, ...]:
+    return tuple(number for number in _waiting(reader, offset) if number in reader.watermark.reached)
+
+
+def _all_of_it(world: Relay, name: str, topic: Topic, part: int, blobs: object) -> int:
     return topic.end(part)
+
+
+def _by_age(snapshots: Snapshots) -> list[str]:
+    return snapshots._blobs.by_age()  # type: ignore[attr-defined, no-any-return]
 
 
 def _the_youngest(snapshots: Snapshots) -> Iterator[tuple[Arrays, Meta]]:
@@ -110,6 +142,7 @@ def _no_check(*_: object) -> None:
 
 
 _MUCH_TRIMMED: Final = replace(ALL_FAULTS, trim=0.15)
+_LOSSY: Final = replace(ALL_FAULTS, lose=0.15)
 _LOST: Final = replace(ALL_FAULTS, lose_suffix=0.01)
 _MADE_ANEW: Final = replace(ALL_FAULTS, recreate=0.01)
 _TWO_BUILDS: Final = replace(ALL_FAULTS, build=0.3)
@@ -156,7 +189,10 @@ PROTOCOL: Final = (
         faults=_MUCH_TRIMMED,
     ),
     Mutant(
-        number=8, name="a trim above the newest cut", plant=planted((Relay, "_needed", _all_of_it)), faults=_MUCH_TRIMMED
+        number=8,
+        name="a trim above the newest cut",
+        plant=planted((Relay, "_needed", _all_of_it)),
+        faults=_MUCH_TRIMMED,
     ),
     Mutant(
         number=9,
@@ -168,8 +204,35 @@ PROTOCOL: Final = (
     Mutant(
         number=27,
         name="a snapshot chosen by its age",
-        plant=planted((Snapshots, "newest_first", _the_youngest)),
-        faults=_MUCH_TRIMMED,
+        plant=planted((Snapshots, "newest_first", _the_youngest), (Snapshots, "_newest_names", _by_age)),
+        faults=replace(ALL_FAULTS, trim=0.4, crash=0.15, power=0, owners=6),
+    ),
+    Mutant(
+        number=14,
+        name="the counter of a retired producer is dropped",
+        plant=planted((Reader, "_next", _forget_retired)),
+    ),
+    Mutant(
+        number=15,
+        name="a new generation under old names",
+        plant=planted((Relay, "called", _one_name), (Relay, "fingerprint", _one_fingerprint)),
+    ),
+    Mutant(
+        number=18,
+        name="a tick heeded before its gap is filled",
+        plant=planted((Reader, "_heed", _heed_any)),
+        faults=_LOSSY,
+    ),
+    Mutant(
+        number=19,
+        name="a tick from an empty poll",
+        plant=planted((SourceInlet, "idle", property(_idle_if_empty))),
+        faults=replace(ALL_FAULTS, stall=0.3),
+    ),
+    Mutant(
+        number=21,
+        name="a producer that has not spoken is not waited for",
+        plant=planted((Reader, "_waiting", _only_speakers)),
     ),
     Mutant(number=13, name="an unlisted producer is taken", plant=planted((Reader, "_listed", _list_everybody))),
     Mutant(

@@ -178,9 +178,7 @@ def _with_memory(world: Relay, kind: str, process: Process) -> Stage:
     return _ChooseFromMemory(world, process) if kind == "choose" else _stage(world, kind, process)
 
 
-def _memory_is_what_was_taken(
-    world: Relay, hops: Sequence[Sequence[Taken]], choices: Sequence[Taken]
-) -> list[str]:
+def _memory_is_what_was_taken(world: Relay, hops: Sequence[Sequence[Taken]], choices: Sequence[Taken]) -> list[str]:
     wrong = []
     for part in range(PARTS):
         memory = 1
@@ -230,7 +228,9 @@ STAGES: Final = (
         number=0,
         name="a recorded choice written to two partitions",
         plant=planted(
-            (Choose, "process", _answer_twice), (Tally, "process", _do_not_answer), (Relay, "outputs", _outputs_of_twice)
+            (Choose, "process", _answer_twice),
+            (Tally, "process", _do_not_answer),
+            (Relay, "outputs", _outputs_of_twice),
         ),
     ),
     Mutant(

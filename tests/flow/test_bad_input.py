@@ -1,4 +1,7 @@
-"""Bad input never stops a run: each record is counted once under what became of it, whatever the format."""
+"""Bad input never stops a run of the starter's project: every record is counted once, and teaches what it may.
+
+Everything that can be wrong with a record or a file stands in `test_bad_matrix`.
+"""
 
 import csv
 import io
@@ -8,11 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.core.records import Verdict
 from headrace.edge.files import Format
 from headrace.run.clock import VirtualClock
 from headrace.run.deployment import EVENTS
@@ -162,25 +163,6 @@ def test_a_rejected_record_keeps_its_bytes_and_names_the_field(tmp_path: Path, k
     reason, held = ("unreadable_file", b"PAR1") if kind == "parquet" else ("malformed", b"cut2")
     assert held in found["payments", reason]["raw"]
     running.log.close()
-
-
-@pytest.mark.parametrize("kind", FORMATS)
-def test_a_duplicate_is_not_answered_and_moves_no_feature(tmp_path: Path, kind: Format) -> None:
-    rows = [payment(f"p{number}", number) for number in range(GOOD)]
-    again = payment("p3", GOOD, amount=1e6)
-    after = payment("after", GOOD + 1)
-    answers = [coded(kind, [outcome("p0", 60)], OUTCOME)]
-    features = []
-    for name, given in (("without", [*rows, after]), ("with", [*rows, again, after])):
-        running = run_over(tmp_path / name, kind, [coded(kind, given, PAYMENT)], answers)
-        batch = taken_rows(running.deployment.topic("features"))
-        assert batch.id.to_pylist().count("p3") == 2  # its vector, and its label that closed unanswered
-        features.append((batch.id.to_pylist(), batch.payloads[0].to_pydict()))
-        events = taken_rows(running.deployment.topic(EVENTS))
-        copies = events.verdict[pc.equal(events.id, "p3").to_numpy(zero_copy_only=False)].tolist()
-        assert copies == [Verdict.OK, *([Verdict.DUPLICATE] if name == "with" else [])]
-        running.log.close()
-    assert features[0] == features[1]
 
 
 @pytest.mark.parametrize("kind", FORMATS)

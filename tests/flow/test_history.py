@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import crash
 from headrace.run.clock import SystemClock, VirtualClock
 from headrace.run.deployment import STAGES, Deployment
 from headrace.run.project import Project
@@ -50,35 +51,12 @@ def command(path: Path, *more: str) -> list[str]:
     return [*HEADRACE, "run", "examples/flights/pipeline.py", "--config", str(path), *more]
 
 
-def killed_until_done(path: Path, draw: random.Random) -> int:
-    """Run a project in processes that are killed at drawn moments until one comes to the end; return the kills."""
-    kills = 0
-    while True:
-        worker = subprocess.Popen(command(path, "--snapshot-every", "0.01"), stdout=subprocess.DEVNULL)
-        try:
-            # Loading takes most of a second; the kills fall into and around the work after that.
-            assert worker.wait(timeout=draw.uniform(0.6, 2.2)) == 0
-        except subprocess.TimeoutExpired:
-            worker.kill()
-            worker.wait()
-            kills += 1
-        else:
-            return kills
-
-
-def test_ten_kills_at_random_moments_change_no_record_and_no_weight(
-    tmp_path: Path, undisturbed: dict[str, list[int]]
-) -> None:
-    draw = random.Random(5)
-    kills = rounds = 0
-    while kills < 10:
-        project = flights(tmp_path / str(rounds), EVENTS)
-        kills += killed_until_done(config_file(project), draw)
-        deployment = project.deployment()
-        assert differing(undisturbed, records(deployment)) == {}
-        deployment.log.close()
-        rounds += 1
-        assert rounds < 20
+def test_fifty_kills_at_random_moments_half_of_them_with_two_owners_change_no_record_and_no_weight() -> None:
+    found = crash.run(quick=False, kills=50, events=8_000, seed=5)
+    assert found["kills"] >= 50
+    assert found["doubled"] >= 20
+    assert found["differ"] == 0
+    assert found["rows_compared"] > 50_000
 
 
 def crash_often(project: Project, draw: random.Random) -> Deployment:

@@ -21,6 +21,7 @@ VERBS: Final = {
     "explain": "Show what one prediction was made of.",
     "evaluate": "Show how good the answers were, beside the baselines.",
     "versions": "List, promote or roll back versions of the model.",
+    "forget": "Drop what the features know of one key.",
     "topics": "List topics, or show the last rows of one.",
     "status": "Show each topic, the ledger, the champion and the newest alarms.",
 }

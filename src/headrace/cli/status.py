@@ -27,7 +27,11 @@ def command(*, file: Path, config: Path | None, name: str | None, json_: bool) -
         f"{found['pipeline']}: champion {found['champion'] or 'none'}, {found['versions']:,} versions, "
         f"{found['alarms']:,} alarms, ledger {'balances' if found['ledger_balances'] else 'DOES NOT BALANCE'}\n"
     )
+    if found["skips"]:
+        click.echo(f"{found['skips']:,} rows left out by command: headrace topics FILE control\n")
     table(list(found["topics"][0]), [list(row.values()) for row in found["topics"]])
+    click.echo()
+    table(list(found["generations"][0]), [list(row.values()) for row in found["generations"]])
     click.echo()
     sources = [{"source": name, **dict(counts.items())} for name, counts in found["ledger"].items()]
     table(list(sources[0]), [list(row.values()) for row in sources])

@@ -23,9 +23,12 @@ def command(*, file: Path, config: Path | None, name: str | None, json_: bool) -
     deployment.log.close()
     if json_:
         first = [asdict(difference) for difference in found.first]
-        as_json({"compared": found.compared, "vectors": found.vectors, "differ": found.differ, "first": first})
+        counts = {"compared": found.compared, "vectors": found.vectors, "differ": found.differ}
+        as_json({**counts, "first": first, "beyond": found.beyond})
     else:
         click.echo(f"{found.differ:,} of {found.compared:,} differ")
+        for line in found.beyond:
+            click.echo(f"cannot be compared any more: {line}")
         if found.first:
             click.echo()
             table(list(asdict(found.first[0])), [list(asdict(difference).values()) for difference in found.first])

@@ -17,6 +17,10 @@ path = "holds"
 [sinks.desk]
 kind = "webhook"
 url = "env:DESK_URL"
+
+[retention]
+events = "90d"
+predictions = "30d"
 """
 
 import os
@@ -28,6 +32,7 @@ from typing import Any, Final, Literal, TypeAlias, final
 import msgspec
 
 from headrace.core.errors import ConfigError, nearest
+from headrace.core.time import duration_us
 
 __all__ = ["Config", "Format", "LogConfig", "RunConfig", "SinkConfig", "SourceConfig", "load_config"]
 
@@ -70,17 +75,23 @@ class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 _TABLES: Final[dict[str, type[msgspec.Struct]]] = {"run": RunConfig, "log": LogConfig}
+_RETENTION: Final = "retention"
+_TOPICS: Final = ("events", "features", "predictions", "examples", "sketches", "control", "inbox")
 _NAMED_TABLES: Final[dict[str, type[msgspec.Struct]]] = {"sources": SourceConfig, "sinks": SinkConfig}
 
 
 @final
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What one headrace.toml says. `base` is the folder of the file, to which its paths are relative."""
+    """What one headrace.toml says. `base` is the folder of the file, to which its paths are relative.
+
+    `retention` has a duration for each topic that may be trimmed.
+    """
 
     run: RunConfig = RunConfig()
     log: LogConfig = LogConfig()
     sources: dict[str, SourceConfig] = {}
     sinks: dict[str, SinkConfig] = {}
+    retention: dict[str, str] = {}
     base: str = "."
 
     @property
@@ -111,6 +122,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
                 raise ConfigError(where, wanted="format = 'parquet', 'csv' or 'jsonl'", got=path.name)
             files.append((path, kind))
         return files
+
+    @property
+    def retention_us(self) -> dict[str, int]:
+        """Return how long the rows of each topic are kept, in microseconds; a topic that is not in it is kept whole."""
+        return {topic: duration_us(f"[{_RETENTION}] {topic}", text) for topic, text in self.retention.items()}
 
     def sink(self, name: str) -> SinkConfig:
         """Return where one sink's predictions go; raise ConfigError if the file does not say it."""
@@ -143,7 +159,8 @@ def load_config(path: Path) -> Config:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(path.name, wanted="a TOML file", got=str(error)) from error
-    _refuse_unknown(path.name, raw, (*_TABLES, *_NAMED_TABLES))
+    _refuse_unknown(path.name, raw, (*_TABLES, *_NAMED_TABLES, _RETENTION))
+    _refuse_unknown(f"{path.name} [{_RETENTION}]", raw.get(_RETENTION, {}), _TOPICS)
     for table, kind in _TABLES.items():
         _refuse_unknown(f"{path.name} [{table}]", raw.get(table, {}), kind.__struct_fields__)
     for table, kind in _NAMED_TABLES.items():
@@ -159,6 +176,9 @@ def load_config(path: Path) -> Config:
 
 
 def _check(where: str, config: Config) -> None:
+    for topic, size_us in config.retention_us.items():
+        if size_us <= 0:
+            raise ConfigError(f"{where} [{_RETENTION}] {topic}", wanted="more than nothing", got=config.retention[topic])
     for name, source in config.sources.items():
         if (source.path is None) == (not source.paths):
             got = "neither" if source.path is None else "both"

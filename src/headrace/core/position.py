@@ -6,7 +6,7 @@ that offset, and the number of the output that this row caused.
 
 from typing import Final, NamedTuple, final
 
-__all__ = ["ALL", "K_BITS", "START", "Position", "sub_of"]
+__all__ = ["ALL", "K_BITS", "START", "Position", "place_text", "sub_of"]
 
 K_BITS: Final = 24
 ALL: Final = 2**63 - 1
@@ -45,3 +45,12 @@ def sub_of(row: int, k: int = 0) -> int:
     3
     """
     return row << K_BITS | k
+
+
+def place_text(position: Position) -> str:
+    """Return where a row stands, as the command line shows it.
+
+    >>> place_text(Position(12, sub_of(3)))
+    '12/3'
+    """
+    return f"{position.offset}/{position.sub >> K_BITS}"

@@ -77,7 +77,8 @@ class Batch:
 
     offset, sub: i8[n], the position that names the row. stream: u1[n], an index into the topic's streams.
     event_time, arrival_time: i8[n], microseconds UTC. verdict: u1[n]. id: n strings, `NO_ID` where a row has none.
-    payloads: one RecordBatch a stream, with as many rows as the spine has of it.
+    payloads: one RecordBatch a stream, with as many rows as the spine has of it. reached: i8[n] or None, the
+    watermark behind each row, where a reader was told whom to wait for (`topics.watermark`); it is no part of a frame.
     """
 
     offset: I8
@@ -88,6 +89,7 @@ class Batch:
     verdict: U1
     id: pa.StringArray
     payloads: tuple[pa.RecordBatch, ...]
+    reached: I8 | None = None
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -129,6 +131,7 @@ class Batch:
             self.verdict[start:stop],
             self.id.slice(start, stop - start),
             tuple(payloads),
+            None if self.reached is None else self.reached[start:stop],
         )
 
     def take(self, rows: I8) -> "Batch":
@@ -152,6 +155,7 @@ class Batch:
             self.verdict[rows],
             self.id.take(pa.array(rows)),
             tuple(payloads),
+            None if self.reached is None else self.reached[rows],
         )
 
     def placed(self, offset: I8, sub: I8) -> "Batch":
@@ -165,6 +169,7 @@ class Batch:
             self.verdict,
             self.id,
             self.payloads,
+            self.reached,
         )
 
     @staticmethod
@@ -176,6 +181,7 @@ class Batch:
         for parts in zip(*(batch.payloads for batch in batches), strict=True):
             filled = [part for part in parts if part.num_rows] or [parts[0]]
             payloads.append(filled[0] if len(filled) == 1 else pa.concat_batches(filled))
+        reached = [batch.reached for batch in batches if batch.reached is not None]
         joined: pa.StringArray = pa.concat_arrays([batch.id for batch in batches])
         return Batch(
             np.concatenate([batch.offset for batch in batches]),
@@ -186,6 +192,7 @@ class Batch:
             np.concatenate([batch.verdict for batch in batches]),
             joined,
             tuple(payloads),
+            np.concatenate(reached) if len(reached) == len(batches) else None,
         )
 
 

@@ -9,7 +9,9 @@ producer may add fields.
 
 A time names an instant. Text needs a zone (`Z` or an offset), since only its writer knows which one was meant. A
 Parquet column of timestamps without a zone has no place to put one, and is taken as UTC. Finer than a microsecond is
-rounded down.
+rounded down. A second called 60 is no instant.
+
+A column that stands twice says nothing: nobody can tell which one was meant, and every row is `malformed`.
 """
 
 from collections.abc import Mapping
@@ -26,7 +28,17 @@ from headrace.core.errors import RecordError
 from headrace.core.records import U1
 from headrace.core.schema import NO_DEFAULT, EventSchema, FieldSchema
 from headrace.core.time import ENDED_US
-from headrace.edge.reasons import MISSING, MISTYPED, NOT_A_CHOICE, NOT_FINITE, OUT_OF_RANGE, REASONS, TOO_LARGE
+from headrace.edge.plain import plain_column, plain_values
+from headrace.edge.reasons import (
+    MALFORMED,
+    MISSING,
+    MISTYPED,
+    NOT_A_CHOICE,
+    NOT_FINITE,
+    OUT_OF_RANGE,
+    REASONS,
+    TOO_LARGE,
+)
 
 __all__ = ["NOTHING_WRONG", "RECORD_BYTES_MAX", "Decoded", "Wrong", "decode"]
 
@@ -93,6 +105,11 @@ def decode(table: pa.Table, schema: EventSchema, *, texts: bool = False, wrong: 
     first: dict[int, _Fault] = {}
     faults: list[_Fault] = []
     for field in schema.fields:
+        if table.column_names.count(field.name) > 1:
+            everywhere = np.ones(table.num_rows, np.bool_)
+            faults.append(_Fault(field.name, MALFORMED, "one column of this name", everywhere))
+            columns[field.name] = pa.nulls(table.num_rows, field.arrow)
+            continue
         raw[field.name] = _whole(table, field.name)
         values, found = _judged(field, raw[field.name], texts=texts, wrong=wrong.get(field.name, {}))
         columns[field.name] = values
@@ -110,7 +127,7 @@ def _whole(table: pa.Table, name: str) -> pa.Array:
     """Return a column in one piece; nulls if the table has no such column."""
     if name not in table.column_names:
         return pa.nulls(table.num_rows)
-    column = table.column(table.column_names.index(name))
+    column = plain_column(table.column(name))
     if column.num_chunks == 1:
         return column.chunk(0)
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.nulls(0, column.type)
@@ -177,17 +194,18 @@ def _outside(field: FieldSchema, values: pa.Array) -> list[_Fault]:
 
 def _typed(field: FieldSchema, raw: pa.Array, *, texts: bool) -> tuple[pa.Array, Rows]:
     """Return a column as the field's type, null where it cannot be, and the rows that cannot."""
-    if pa.types.is_dictionary(raw.type):
-        raw = raw.dictionary_decode()
     kind, source = field.kind, raw.type
     none = np.zeros(len(raw), np.bool_)
     if source == field.arrow:
         return raw, none
     if pa.types.is_null(source):
         return pa.nulls(len(raw), field.arrow), none
-    is_text = pa.types.is_string(source) or pa.types.is_large_string(source) or pa.types.is_string_view(source)
     is_number = pa.types.is_integer(source) or pa.types.is_floating(source) or pa.types.is_decimal(source)
-    if is_text and (kind in ("text", "category", "time") or texts):
+    if pa.types.is_string(source) and kind == "time":
+        return _instants_of_text(raw)
+    if pa.types.is_string(source) and kind == "integer" and texts:
+        return _whole_numbers_of_text(raw)
+    if pa.types.is_string(source) and (kind in ("text", "category") or texts):
         return _cast(raw, field.arrow)
     if pa.types.is_binary(source) and kind in ("text", "category"):
         return _cast(raw, field.arrow)  # Bytes that are no UTF-8 are no text.
@@ -220,6 +238,34 @@ def _instants(raw: pa.Array) -> tuple[pa.Array, Rows]:
     return pa.array(told, mask=~valid).cast(target), np.zeros(len(raw), np.bool_)
 
 
+def _instants_of_text(raw: pa.Array) -> tuple[pa.Array, Rows]:
+    """Return texts as microseconds UTC. Arrow reads no text that is finer, so its further digits are taken away."""
+    target = pa.timestamp("us", tz="UTC")
+    values, failed = _cast(raw, target)
+    if not failed.any():
+        return values, failed
+    rows = np.flatnonzero(failed)
+    coarse = pc.replace_substring_regex(raw.take(pa.array(rows)), r"^(.{19}\.\d{6})\d+", r"\1")
+    again, failed[rows] = _cast(coarse, target)
+    return pc.replace_with_mask(values, pa.array(_at(rows, len(raw))), again), failed
+
+
+def _whole_numbers_of_text(raw: pa.Array) -> tuple[pa.Array, Rows]:
+    """Return texts as whole numbers. A column that may be null often says NaN, as one of floats does."""
+    values, failed = _cast(raw, pa.int64())
+    if failed.any():
+        rows = np.flatnonzero(failed)
+        said = pc.ascii_lower(raw.take(pa.array(rows)))
+        failed[rows] = ~_mask(pc.is_in(said, pa.array(["nan", "-nan", "+nan"])))
+    return values, failed
+
+
+def _at(rows: NDArray[np.int64], count: int) -> Rows:
+    mask = np.zeros(count, np.bool_)
+    mask[rows] = True
+    return mask
+
+
 def _cast(raw: pa.Array, target: pa.DataType) -> tuple[pa.Array, Rows]:
     """Cast what can be cast, halving around the rest: so a value is judged as Arrow judges it alone."""
     try:
@@ -235,34 +281,26 @@ def _cast(raw: pa.Array, target: pa.DataType) -> tuple[pa.Array, Rows]:
 
 def _too_large(raw: Mapping[str, pa.Array]) -> list[_Fault]:
     """Return the rows whose texts together are larger than a record may be."""
-    lengths = [pc.binary_length(column) for column in raw.values() if _has_length(column.type)]
+    texts = [column for column in raw.values() if pa.types.is_string(column.type) or pa.types.is_binary(column.type)]
+    lengths = [pc.binary_length(column) for column in texts]
     if sum(pc.max(length).as_py() or 0 for length in lengths) <= RECORD_BYTES_MAX:
         return []
     sizes: NDArray[np.int64] = np.sum([length.fill_null(0).to_numpy().astype(np.int64) for length in lengths], axis=0)
     return [_Fault("record", TOO_LARGE, f"at most {RECORD_BYTES_MAX} bytes", sizes > RECORD_BYTES_MAX)]
 
 
-def _has_length(kind: pa.DataType) -> bool:
-    return any(is_one(kind) for is_one in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary))
-
-
 def _error(fault: _Fault, raw: Mapping[str, pa.Array], row: int, wrong: Wrong) -> str:
     if fault.reason == MISSING:
         got: object = "nothing"
+    elif fault.reason == MALFORMED:
+        got = "several"
     elif row in wrong.get(fault.field, {}):
         got = _shown(wrong[fault.field][row])
     elif fault.field in raw:
-        got = _shown(_value(raw[fault.field], row))
+        got = _shown(plain_values(raw[fault.field].slice(row, 1))[0])
     else:
         got = "more"
     return str(RecordError(fault.field, wanted=fault.wanted, got=got))
-
-
-def _value(column: pa.Array, row: int) -> object:
-    """Return one value; a time as text, since Python cannot hold every time that Arrow can."""
-    one = column.slice(row, 1)
-    value: object = (pc.cast(one, pa.string()) if pa.types.is_temporal(column.type) else one)[0].as_py()
-    return value
 
 
 def _shown(value: object) -> str:

@@ -27,7 +27,9 @@ _DIGITS: Final = 16
 class FileSink(Sink):
     """Exactly once into a folder: its segments are the only truth about what it has taken.
 
-    A segment is called `<after>-<through>.jsonl`, each position as 32 hex digits that sort as positions do. It is
+    A segment is called `<after>-<through>.jsonl`, each position as 32 hex digits that sort as positions do. With a
+    `writer`, it is `<after>-<through>-<writer>.jsonl`: several share a folder (the generations of a pipeline, one
+    after the other), each with positions of its own, and none looks at how far another has come. It is
     written under another name, forced to disk, and then linked to its own name, which fails if that is taken. Check
     and link happen under a lock on the folder, so of two owners of one task one is told that it is the second. The
     folder must be on a disk of this machine: over a network such locks may not hold.
@@ -35,8 +37,9 @@ class FileSink(Sink):
     Raises SurroundingsError if the disk refuses.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, writer: str = "") -> None:
         self._folder = folder
+        self._writer = writer
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with self._locked():
@@ -48,8 +51,8 @@ class FileSink(Sink):
 
     def reached(self) -> Position | None:
         """Return the highest position of any segment, or None in an empty folder."""
-        throughs = [_positions(segment)[1] for segment in self._folder.glob(f"*{_SEGMENT}")]
-        return max(throughs, default=None)
+        segments = [_parts(segment) for segment in self._folder.glob(f"*{_SEGMENT}")]
+        return max((through for _, through, writer in segments if writer == self._writer), default=None)
 
     def write(self, rows: pa.Table, after: Position, through: Position) -> None:
         """Write one segment. Does nothing if the folder already holds all of these positions.
@@ -68,7 +71,8 @@ class FileSink(Sink):
                         wanted=f"to stand at {tuple(after)} (start the task again, from what the sink has taken)",
                         got=f"{tuple(reached)}",
                     )
-                self._write(f"{_digits(after)}-{_digits(through)}", lines)
+                own = f"-{self._writer}" if self._writer else ""
+                self._write(f"{_digits(after)}-{_digits(through)}{own}", lines)
         except OSError as error:
             raise self._refused(error) from error
 
@@ -102,17 +106,17 @@ def _digits(position: Position) -> str:
     return f"{position.offset + _SIGN:0{_DIGITS}x}{position.sub + _SIGN:0{_DIGITS}x}"
 
 
-def _positions(segment: Path) -> tuple[Position, Position]:
-    """Return what a segment's name says: after, through.
+def _parts(segment: Path) -> tuple[Position, Position, str]:
+    """Return what a segment's name says: after, through, writer.
 
     Raises StateError if the name is no segment's.
     """
     try:
+        first, second, *writer = segment.stem.split("-", maxsplit=2)
         after, through = (
-            Position(int(part[:_DIGITS], 16) - _SIGN, int(part[_DIGITS:], 16) - _SIGN)
-            for part in segment.stem.split("-")
+            Position(int(part[:_DIGITS], 16) - _SIGN, int(part[_DIGITS:], 16) - _SIGN) for part in (first, second)
         )
     except ValueError as error:
         wanted = "only segments in the folder of a sink (move the file away)"
         raise StateError(f"sink {segment.parent.name!r}", wanted=wanted, got=segment.name) from error
-    return after, through
+    return after, through, "".join(writer)

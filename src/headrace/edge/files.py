@@ -3,7 +3,7 @@
 One line is one record: a quoted field of CSV may hold no end of line, so that a quote that nobody closed spoils one
 line and not the rest of the file. Empty lines are no records. A CSV file must end with an end of line: without it
 nobody can tell a last number from the beginning of a longer one, and its last line is `malformed`. An empty field of
-CSV is null, quoted or not.
+CSV is null, quoted or not. An object of JSON may be nested `NESTED_MAX` deep: what lies deeper takes down parsers.
 
 Lines are parsed in large pieces. From a piece that the parser refuses, the lines that are bad by themselves are set
 aside, and the rest is cut until any other bad line stands alone. So a line is judged the same whatever stands
@@ -35,9 +35,10 @@ from headrace.core.records import I8
 from headrace.core.schema import EventSchema, FieldSchema
 from headrace.edge.decode import NOTHING_WRONG, RECORD_BYTES_MAX, Wrong
 from headrace.edge.lines import Lines
+from headrace.edge.plain import plain_column, plain_values
 from headrace.edge.reasons import EMPTY_FILE, MALFORMED, TOO_LARGE, UNREADABLE_FILE
 
-__all__ = ["FILE_BYTES_KEPT", "Broken", "Format", "RawFile", "SourceFiles", "digest_of", "read_file"]
+__all__ = ["FILE_BYTES_KEPT", "NESTED_MAX", "Broken", "Format", "RawFile", "SourceFiles", "digest_of", "read_file"]
 
 Format: TypeAlias = Literal["parquet", "csv", "jsonl"]
 FILE_BYTES_KEPT: Final = 64 * 1024
@@ -51,6 +52,11 @@ _BARE_INF: Final[Pattern[bytes]] = compiled(rb"[\s:,\[-]Inf(?!inity)")
 _FIELD: Final = rb'(?:"(?:[^"]|"")*+"(?:[^,"][^,]*+)?|[^",][^,]*+|)'
 _QUOTES_CLOSED: Final[Pattern[bytes]] = compiled(_FIELD + b"(?:," + _FIELD + b")*+")
 _MINUS_ZERO: Final = -0.0
+NESTED_MAX: Final = 64
+"""How deep an object of JSON may be nested."""
+_TEXT: Final[Pattern[bytes]] = compiled(rb'"(?:[^"\\]|\\.)*+"?')
+_DIGITS_MAX: Final = 400
+"""A whole number of more digits is infinite as a float, and no integer of 64 bits; Python refuses the longest ones."""
 
 
 @final
@@ -131,6 +137,7 @@ def _parquet(path: Path, data: bytes, schema: EventSchema) -> RawFile:
         names = [name for name in schema.names if name in file.schema_arrow.names]
         # A column that the file lacks is null for each of its rows, so their number must be kept without any column.
         table = file.read(columns=names) if names else pa.table({"": pa.nulls(file.metadata.num_rows)})
+        table = _plain(table)
     except (pa.ArrowException, OSError, ValueError) as error:
         got = f"{len(data)} bytes, blake2b {digest_of(data)}: {_cut(str(error))}"
         error_text = str(RecordError(f"file {path.name}", wanted="a whole Parquet file", got=got))
@@ -145,29 +152,57 @@ def _parquet(path: Path, data: bytes, schema: EventSchema) -> RawFile:
         np.arange(table.num_rows),
         table,
         (),
-        lambda rows: _as_json(table.select(names).take(pa.array(rows))),
+        lambda rows: _parquet_rows(file, table, rows),
         NOTHING_WRONG,
     )
 
 
+def _plain(table: pa.Table) -> pa.Table:
+    return pa.table([plain_column(column) for column in table.columns], names=table.column_names)
+
+
 def _without_texts(table: pa.Table) -> pa.Table:
     """Return text as bytes: some of it is no UTF-8, and `decode` finds out which."""
-    plain = [
-        pc.cast(column, pa.string()) if pa.types.is_dictionary(column.type) else column for column in table.columns
-    ]
     return pa.table(
-        [pc.cast(column, pa.binary()) if pa.types.is_string(column.type) else column for column in plain],
+        [pc.cast(column, pa.binary()) if pa.types.is_string(column.type) else column for column in table.columns],
         names=table.column_names,
     )
 
 
-def _as_json(table: pa.Table) -> list[bytes]:
-    """Return rows as JSON; times as text, since Python cannot hold every time that Arrow can."""
-    columns = [
-        pc.cast(column, pa.string()) if pa.types.is_temporal(column.type) else column for column in table.columns
-    ]
-    rows = pa.table(columns, names=table.column_names).to_pylist()
-    return [json.dumps(row, default=_text_of).encode() for row in rows]
+def _parquet_rows(file: pq.ParquetFile, wanted: pa.Table, rows: I8) -> list[bytes]:
+    """Return some rows as JSON, with the columns that the schema does not name: one of them may be the renamed one."""
+    counts = [file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)]
+    stops = np.cumsum([0, *counts])
+    told: list[bytes] = []
+    for group in np.unique(np.searchsorted(stops, rows, side="right") - 1).tolist():
+        own = rows[(rows >= stops[group]) & (rows < stops[group + 1])] - stops[group]
+        try:
+            table = _plain(file.read_row_group(group))
+            table.validate(full=True)
+        except (pa.ArrowException, OSError, ValueError):
+            table = wanted.slice(stops[group], counts[group])  # What can be read of it was read already.
+        told += _as_json(table, own)
+    return told
+
+
+def _as_json(table: pa.Table, rows: I8) -> list[bytes]:
+    """Return some rows as JSON; times as text, since Python cannot hold every time that Arrow can."""
+    columns = [plain_values(_taken(column, rows)) for column in table.columns]
+    pairs = [zip(table.column_names, row, strict=True) for row in zip(*columns, strict=True)]
+    return [b"{%s}" % b", ".join(_pair(name, value) for name, value in row) for row in pairs]
+
+
+def _taken(column: pa.ChunkedArray, rows: I8) -> pa.ChunkedArray:
+    """Return some rows of a column, of whatever type: Arrow cannot take from all of them at once."""
+    try:
+        return column.take(pa.array(rows))
+    except pa.ArrowNotImplementedError:
+        return pa.chunked_array([chunk for row in rows.tolist() for chunk in column.slice(row, 1).chunks], column.type)
+
+
+def _pair(name: str, value: object) -> bytes:
+    """Return one member of an object; written singly, since a file may have two columns of one name."""
+    return f"{json.dumps(name)}: {json.dumps(value, default=_text_of)}".encode()
 
 
 def _text_of(value: object) -> str:
@@ -269,8 +304,10 @@ class _CsvParser:
     def __init__(self, lines: Lines, names: list[str], wanted: list[str]) -> None:
         self._lines = lines
         self._names = names
-        # A file that has none of the fields still has rows; its first column counts them.
-        self._wanted = wanted or names[:1]
+        # A file may have two columns of one name, so the parser knows them by their numbers. One that has none of the
+        # fields still has rows; its first column counts them.
+        self._wanted = [place for place, name in enumerate(names) if name in wanted] or [0]
+        self._numbers = [str(place) for place in range(len(names))]
         # A guard behind the last line: a quote that is left open swallows it, and then the rows do not add up.
         self._guard = ("x" + "," * (len(names) - 1) + "\n").encode()
         self.tables: list[pa.Table] = []
@@ -292,12 +329,12 @@ class _CsvParser:
             table = arrow_csv.read_csv(
                 pa.BufferReader(text),
                 read_options=arrow_csv.ReadOptions(
-                    use_threads=False, column_names=self._names, block_size=len(text) + 1
+                    use_threads=False, column_names=self._numbers, block_size=len(text) + 1
                 ),
                 parse_options=arrow_csv.ParseOptions(invalid_row_handler=skip),
                 convert_options=arrow_csv.ConvertOptions(
-                    column_types=dict.fromkeys(self._names, pa.string()),
-                    include_columns=self._wanted,
+                    column_types=dict.fromkeys(self._numbers, pa.string()),
+                    include_columns=[self._numbers[place] for place in self._wanted],
                     strings_can_be_null=True,
                     null_values=[""],
                 ),
@@ -307,7 +344,8 @@ class _CsvParser:
         if table is not None and table.num_rows + len(failed) == len(piece) + 1:
             good = np.ones(len(piece), np.bool_)
             good[[line for line, _ in failed]] = False
-            self.tables.append(table.slice(0, table.num_rows - 1))
+            named = table.rename_columns([self._names[place] for place in self._wanted])
+            self.tables.append(named.slice(0, table.num_rows - 1))
             self.rows.append(piece[good])
             for line, columns in failed:
                 self._break(int(piece[line]), f"{len(self._names)} fields, as the header has", f"{columns}")
@@ -380,6 +418,9 @@ _PLAIN_TYPES: Final = {"text": str, "category": str, "time": str, "number": floa
 class _Pairs(list[tuple[str, object]]):
     """A JSON object as it was written, so that a name that stands twice can be seen."""
 
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
 
 @final
 class _JsonParser:
@@ -403,6 +444,29 @@ class _JsonParser:
         self.wrong: dict[str, dict[int, object]] = {}
 
     def parse(self, piece: I8) -> None:
+        """Parse some lines: those that may be nested too deep one by one, all others at once."""
+        deep = self._perhaps_deep(piece)
+        if deep.any():
+            self._one_by_one(piece[deep])
+            piece = piece[~deep]
+        if len(piece):
+            self._parse(piece)
+
+    def _perhaps_deep(self, piece: I8) -> NDArray[np.bool_]:
+        """Point out lines with so many openings that they may be nested too deep, even if some stand in texts."""
+        if len(piece) == 0:
+            return np.zeros(0, np.bool_)
+        start, stop, data = self._lines.start[piece], self._lines.stop[piece], self._lines.data
+        begin, end = int(start[0]), int(stop[-1])
+        openings = data.count(b"{", begin, end) + data.count(b"[", begin, end)
+        if openings <= len(piece) + NESTED_MAX - 1 and self._braced[piece].all():
+            return np.zeros(len(piece), np.bool_)  # Each line has one, so none has more than `NESTED_MAX`.
+        view = np.frombuffer(data, np.uint8)[begin:end]
+        told = np.concatenate([[0], np.cumsum((view == ord("{")) | (view == ord("[")))])
+        deep: NDArray[np.bool_] = told[stop - begin] - told[start - begin] > NESTED_MAX
+        return deep
+
+    def _parse(self, piece: I8) -> None:
         """Parse some lines, cutting around those that the parser refuses."""
         table = self._at_once(piece) if self._braced[piece].all() else None
         if table is not None:
@@ -412,10 +476,10 @@ class _JsonParser:
         elif (suspect := self._suspect(piece)).any():
             self._one_by_one(piece[suspect])
             if not suspect.all():
-                self.parse(piece[~suspect])
+                self._parse(piece[~suspect])
         else:
             for part in np.array_split(piece, min(_PARTS, len(piece))):
-                self.parse(part)
+                self._parse(part)
 
     def _suspect(self, piece: I8) -> NDArray[np.bool_]:
         """Point out lines that are probably bad. This judges nothing: what it misses is found by cutting."""
@@ -456,9 +520,12 @@ class _JsonParser:
             if not text.strip():
                 self._break(line, "an object", "white space")
                 continue
+            if _depth(text) > NESTED_MAX:
+                self._break(line, f"one JSON object, nested at most {NESTED_MAX} deep", "a deeper one")
+                continue
             try:
                 found = json.loads(text.decode(), object_pairs_hook=_Pairs, parse_int=_whole)
-            except (ValueError, RecursionError) as error:
+            except ValueError as error:
                 self._break(line, "one JSON object", str(error))
                 continue
             row = self._row(line, found)
@@ -491,6 +558,9 @@ class _JsonParser:
             value = row[field.name]
             if value is None:
                 continue
+            if isinstance(value, float) and math.isnan(value) and field.kind == "integer":
+                row[field.name] = None
+                continue
             typed = _typed(field, value)
             if typed is None:
                 self.wrong.setdefault(field.name, {})[line] = value
@@ -499,6 +569,16 @@ class _JsonParser:
     def _break(self, line: int, wanted: str, got: str) -> None:
         error = str(RecordError("line", wanted=wanted, got=_cut(got)))
         self.broken.append(Broken(line, MALFORMED, error, self._lines.text(line)))
+
+
+def _depth(text: bytes) -> int:
+    """Return how deep an object is nested; its texts may hold any bracket."""
+    if text.count(b"{") + text.count(b"[") <= NESTED_MAX:
+        return 0
+    view = np.frombuffer(_TEXT.sub(b"", text), np.uint8)
+    up = ((view == ord("{")) | (view == ord("["))).astype(np.int64)
+    down = ((view == ord("}")) | (view == ord("]"))).astype(np.int64)
+    return int(np.cumsum(up - down).max(initial=0))
 
 
 def _typed(field: FieldSchema, value: object) -> object | None:
@@ -522,6 +602,8 @@ def _typed(field: FieldSchema, value: object) -> object | None:
 
 def _whole(text: str) -> int | float:
     """Read a whole number; minus zero keeps its sign, as it does where Arrow reads it."""
+    if len(text) > _DIGITS_MAX:
+        return float(text)
     return _MINUS_ZERO if text == "-0" else int(text)
 
 

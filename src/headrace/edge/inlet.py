@@ -21,6 +21,14 @@ class Inlet(ABC):
         """Return whether every record has been given."""
 
     @property
+    def idle(self) -> bool:
+        """Return whether a source itself says that there is no more for now: its end was reached by a successful read.
+
+        That nothing came is no such word. A finished history has ended, and is idle for good.
+        """
+        return self.ended
+
+    @property
     @abstractmethod
     def ledger(self) -> Ledger:
         """Return the counts of what was given."""

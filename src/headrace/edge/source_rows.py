@@ -15,7 +15,7 @@ from headrace.core.records import I8, strings
 from headrace.core.schema import EventSchema
 from headrace.core.source_settings import SourceSettings
 from headrace.core.time import UNSPOKEN_US
-from headrace.edge.decode import Decoded, decode
+from headrace.edge.decode import RECORD_BYTES_MAX, Decoded, decode
 from headrace.edge.files import FILE_BYTES_KEPT, RawFile, SourceFiles, read_file
 from headrace.edge.reasons import REASONS, TOO_LARGE
 from headrace.topics.schemas import REJECTED, no_rows
@@ -169,6 +169,14 @@ def _spread(values: I8, place: I8) -> I8:
     return spread
 
 
+def _held(reason: str, raw: bytes) -> bytes:
+    """Return what [events] keeps of a record: all of it, or its beginning if it is too large for that.
+
+    A row of Parquet as JSON can be much longer than what it holds.
+    """
+    return raw if reason != TOO_LARGE and len(raw) <= RECORD_BYTES_MAX else raw[:FILE_BYTES_KEPT]
+
+
 def _rejected(source: str, raw: RawFile, decoded: Decoded) -> pa.RecordBatch:
     """Return the records that are not usable, in the order of the file."""
     rows = np.flatnonzero(decoded.reason)
@@ -185,7 +193,7 @@ def _rejected(source: str, raw: RawFile, decoded: Decoded) -> pa.RecordBatch:
             strings([source] * len(found)),
             strings([reason for _, reason, _, _ in found]),
             strings([error for _, _, error, _ in found]),
-            pa.array([kept if why != TOO_LARGE else kept[:FILE_BYTES_KEPT] for _, why, _, kept in found], pa.binary()),
+            pa.array([_held(why, kept) for _, why, _, kept in found], pa.binary()),
         ],
         schema=REJECTED.schema,
     )

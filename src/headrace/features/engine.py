@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from headrace.core import reasons
-from headrace.core.expressions import Expression
+from headrace.core.expressions import Expression, FieldColumn
 from headrace.core.records import F8, I4, I8, U1, Batch, Kind, StreamSchema, Verdict, strings
 from headrace.core.source_settings import SourceSettings
 from headrace.core.time import ENDED_US, MINUTE_US, UNSPOKEN_US
@@ -100,6 +100,20 @@ class _Group:
         self.table = KeyTable()
         self.refused = 0
 
+    @property
+    def fields(self) -> frozenset[str] | None:
+        """Return the fields that are the key; None if any part of it is computed."""
+        if not all(isinstance(key, FieldColumn) for key in self.keys):
+            return None
+        return frozenset(key.name for key in self.keys if isinstance(key, FieldColumn))
+
+    def forget(self, hashes: Hashes) -> None:
+        """Drop the rows of one key, u8[1, 2], and the key."""
+        (id_,) = self.table.find(hashes).tolist()
+        if id_ >= 0:
+            self.history.forget(id_)
+            self.table.remove(np.array([id_], np.int64))
+
     def ids(self, hashes: Hashes, valid: NDArray[np.bool_]) -> I8:
         """Return the ids of the keys of rows to insert; -1 without a key, or beyond `max_keys`.
 
@@ -149,6 +163,11 @@ class Engine:
         self._newest_us = UNSPOKEN_US
 
     @property
+    def sources(self) -> frozenset[str]:
+        """Return the names of the sources that are read."""
+        return frozenset(self._sources)
+
+    @property
     def ledger(self) -> dict[str, int]:
         """Return what became of the labels; see `Resolver.ledger`."""
         return {} if self._resolver is None else self._resolver.ledger
@@ -167,7 +186,9 @@ class Engine:
 
     def run(self, batch: Batch) -> Vectors:
         """Compute the vectors that a batch of [events] asks for; rows are the batch's own."""
-        newest = np.maximum.accumulate(np.maximum(self._speaking(batch), self._newest_us))
+        # Where several producers write, the slowest says what may be forgotten: `topics.watermark`.
+        told = self._speaking(batch) if batch.reached is None else batch.reached
+        newest = np.maximum.accumulate(np.maximum(told, self._newest_us))
         if len(newest):
             self._newest_us = int(newest[-1])
         records = {
@@ -201,6 +222,26 @@ class Engine:
             found.reasons[back],
             Resolved(order[labels.row], labels.id, labels.value, labels.known, labels.request_time, labels.carried),
         )
+
+    def forget(self, source: str, key: Mapping[str, object]) -> int:
+        """Drop what is known of one key of a source; return in how many groupings it was looked for.
+
+        They are those of the source by exactly these fields, over its records or over labels of its requests; `key`
+        has a value for each field. To later requests it is as a key that was never seen; no other key is changed.
+        """
+        mine = [group for group in self._groups if group.stream == source and group.fields == frozenset(key)]
+        for group in mine:
+            group.forget(_key_of(self._sources[source], group.keys, key))
+        if self._resolver is not None:
+            for number, group in enumerate(self._label_groups):
+                if group in mine:
+                    self._resolver.forget(number, _key_of(self._sources[source], group.keys, key)[0])
+        return len(mine)
+
+    def groupings(self, source: str) -> list[tuple[str, ...]]:
+        """Return by which fields the records of a source are grouped, each once; not those by computed keys."""
+        found = {tuple(key.name for key in group.keys if isinstance(key, FieldColumn)): group for group in self._groups}
+        return [names for names, group in found.items() if group.stream == source and group.fields == frozenset(names)]
 
     def snapshot(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return the state: keys, times and values; what can be derived from them is not in it."""
@@ -238,7 +279,8 @@ class Engine:
 
     def _speaking(self, batch: Batch) -> I8:
         """Return the event time of each row that may move the watermark, and `UNSPOKEN_US` for the others."""
-        source = np.array([stream.name in self._sources for stream in self._streams])
+        source = np.zeros(len(batch.payloads), bool)  # [events] may have gained streams that nobody here reads.
+        source[: len(self._streams)] = [stream.name in self._sources for stream in self._streams]
         counts = source[batch.stream] & ((batch.verdict == Verdict.OK) | (batch.verdict == Verdict.LATE))
         return np.where(counts, batch.event_time, UNSPOKEN_US)
 
@@ -385,8 +427,9 @@ class Engine:
     ) -> tuple[I8, I8, list[F8], I8]:
         """Return the rows that the batch adds to a history: batch rows, times, columns, and key ids."""
         if group.label is not None:
-            kept = ~np.isnan(labels.value)
-            hashes = np.ascontiguousarray(labels.carried[kept, self._label_groups.index(group)])
+            carried = labels.carried[:, self._label_groups.index(group)]
+            kept = ~np.isnan(labels.value) & carried.any(axis=1)  # Of a key that was forgotten nothing is carried.
+            hashes = np.ascontiguousarray(carried[kept])
             value = {group.label.value.canonical: Column(np.zeros(int(kept.sum()), np.uint8), labels.value[kept])}
             evaluator = Evaluator(_no_fields(int(kept.sum())), value)
             columns = [evaluator.column(column).as_numbers() for column in group.columns]
@@ -417,6 +460,14 @@ class Engine:
 
 def _hash(evaluator: Evaluator, keys: Sequence[Expression]) -> tuple[Hashes, NDArray[np.bool_]]:
     return hash_columns([evaluator.column(key).as_arrow() for key in keys])
+
+
+def _key_of(source: SourceSettings, keys: Sequence[Expression], values: Mapping[str, object]) -> Hashes:
+    """Return the hash of one key as the records of a source have it: u8[1, 2]."""
+    fields = [field for field in source.schema.fields if field.name in values]
+    columns = [pa.array([values[field.name]], field.arrow) for field in fields]
+    record = pa.RecordBatch.from_arrays(columns, names=[field.name for field in fields])
+    return _hash(Evaluator(record), keys)[0]
 
 
 def _merged(place_one: I8, one: I8, place_two: I8, two: I8) -> I8:

@@ -271,6 +271,13 @@ class History:
             self._floor = int(lowest[np.flatnonzero(inserting)[-1]])
             self._sweep(count)
 
+    def forget(self, key: int) -> None:
+        """Drop all rows of a key, and that it ever had any; its id may then be another key's. Others keep every bit."""
+        if key < self._used:
+            self._state[key, spans.BEGIN] = self._state[key, spans.END]
+            spans.sweep(key, 1, self._used, self._floor, self._state, self._ts, self._free)
+            self._state[key, spans.OLDEST] = spans.NEVER
+
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Return each key's earliest time, and the times and values of its rows that may still be read.
 

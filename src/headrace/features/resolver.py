@@ -184,6 +184,10 @@ class Resolver:
         self._give_back(freed_slots[: freed[0]], freed_events[: freed[1]], dense)
         return resolved
 
+    def forget(self, group: int, key: NDArray[np.uint64]) -> None:
+        """Let the requests that wait carry `key` (u8[2]) no more in one group: their labels will be nobody's there."""
+        self._slot_carried[(self._slot_carried[:, group] == key).all(axis=1), group] = 0
+
     def snapshot(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return the state as arrays, and a JSON object with the ids that wait."""
         arrays: dict[str, NDArray[Any]] = {f"keys_{name}": array for name, array in self._keys.snapshot().items()}

@@ -25,11 +25,18 @@ class Clock(ABC):
 
 @final
 class SystemClock(Clock):
-    """The machine's own clock."""
+    """The machine's own clock, read once: from then on it runs as steadily as the monotonic one.
+
+    Somebody who sets the machine's clock while a worker runs would stall what waits for a time, and make all that is
+    answered late. What is slewed slowly, as by NTP, is followed.
+    """
+
+    def __init__(self) -> None:
+        self._ahead_us = time.time_ns() // 1_000 - self.elapsed_us()
 
     def now_us(self) -> int:
         """Return the wall clock, microseconds UTC."""
-        return time.time_ns() // 1_000
+        return self._ahead_us + self.elapsed_us()
 
     def elapsed_us(self) -> int:
         """Return microseconds of the monotonic clock."""

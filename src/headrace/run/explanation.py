@@ -17,6 +17,7 @@ from headrace.features.aggregates import AggregateRead
 from headrace.features.evaluator import Evaluator
 from headrace.features.vector import aggregates_of
 from headrace.run.deployment import EVENTS, Deployment
+from headrace.run.skipped import without
 from headrace.run.taken import taken, taken_rows
 
 __all__ = ["Explanation", "explain"]
@@ -52,22 +53,29 @@ def explain(deployment: Deployment, id: str) -> Explanation:
     Raises ConfigError if no request of that id was answered.
     """
     pipeline = deployment.pipeline
-    events = taken_rows(deployment.topic(EVENTS))
-    names = [stream.name for stream in deployment.topic(EVENTS).manifest.streams]
+    control = deployment.control()
+    control.follow()
+    topic = deployment.topic(EVENTS)
+    begin = topic.begin(0)
+    events = without(taken_rows(topic), control.skipped("featurize"))
+    names = [stream.name for stream in topic.manifest.streams]
     asking = names.index(pipeline.features.of.name)
     row = _row_of(events, asking, id)
     if row is None:
-        raise ConfigError("explain", wanted=f"the id of a request of {pipeline.features.of.name!r}", got=id)
+        kept = f", kept (events begins at offset {begin}: what stood below was trimmed)" if begin else ""
+        raise ConfigError("explain", wanted=f"the id of a request of {pipeline.features.of.name!r}{kept}", got=id)
     time_us = int(events.event_time[row])
     fields = events.payloads[asking].slice(int(np.count_nonzero(events.stream[:row] == asking)), 1)
     vector = _payload(deployment, "features", _REQUEST, id)
     answer = _payload(deployment, "predictions", _REQUEST, id)
     if vector is None or answer is None:
-        raise ConfigError("explain", wanted="a request that was answered", got=f"{id}, which waits")
+        gone = max(deployment.topic(name).begin(0) for name in ("features", "predictions")) > 0
+        got = f"{id}, which waits{' or was trimmed from [features] or [predictions]' if gone else ''}"
+        raise ConfigError("explain", wanted="a request that was answered", got=got)
     blocks = pipeline.features.blocks()
     values = dict(zip((*blocks.dense, *blocks.categories), [*vector["dense"], *vector["ids"]], strict=True))
     codes = dict(zip((*blocks.dense, *blocks.categories), vector["reasons"], strict=True))
-    search = _Search(deployment, events, names, row, time_us, fields)
+    search = _Search(deployment, events, names, row, time_us, fields, trimmed=begin > 0)
     features = []
     for name, feature in pipeline.features.features.items():
         features.append(
@@ -81,8 +89,6 @@ def explain(deployment: Deployment, id: str) -> Explanation:
         )
     request = {key: column[0] for key, column in fields.to_pydict().items()}
     label = _payload(deployment, "features", _LABEL, id)
-    control = deployment.control()
-    control.follow()
     version = control.version(str(answer["version"]))
     return Explanation(
         {**request, "event_time": instant_text(time_us), "verdict": Verdict(int(events.verdict[row])).name.lower()},
@@ -103,8 +109,17 @@ class _Search:
     """Finds the records behind an aggregate: those with the request's key, in its window, above it in the log."""
 
     def __init__(
-        self, deployment: Deployment, events: Batch, names: list[str], row: int, time_us: int, fields: pa.RecordBatch
+        self,
+        deployment: Deployment,
+        events: Batch,
+        names: list[str],
+        row: int,
+        time_us: int,
+        fields: pa.RecordBatch,
+        *,
+        trimmed: bool,
     ) -> None:
+        self._kept_us = int(events.event_time.min()) if trimmed else UNSPOKEN_US
         self._deployment = deployment
         self._events = events
         self._names = names
@@ -113,7 +128,7 @@ class _Search:
         self._asked = Evaluator(fields)
 
     def window(self, read: AggregateRead) -> dict[str, Any]:
-        """Return the window, how many records lie in it, and the newest of them."""
+        """Return the window, how many kept records lie in it, whether it may reach back to trimmed ones, the newest."""
         until_us = self._time_us - read.offset_us + int(read.include_current)
         since_us = UNSPOKEN_US if read.size_us >= ENDED_US else self._time_us - read.offset_us - read.size_us
         found = self._of_label(read) if read.of_label else self._of_source(read)
@@ -126,6 +141,7 @@ class _Search:
             "since": instant_text(since_us),
             "until": instant_text(until_us),
             "records": len(inside),
+            "whole": since_us >= self._kept_us,
             "newest": shown[::-1],
         }
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from headrace.core.errors import ConfigError
 from headrace.core.events import Prediction, event_schema
 from headrace.core.expressions import Expression
+from headrace.core.source_settings import SourceSettings
 from headrace.edge.file_sink import FileSink
 from headrace.edge.files import SourceFiles
 from headrace.edge.history import MergedHistory
@@ -20,6 +21,7 @@ from headrace.features.evaluator import Evaluator
 from headrace.run.clock import Clock, SystemClock
 from headrace.run.deployment import STAGES, Deployment
 from headrace.run.project import Project
+from headrace.run.trimming import Trimming
 from headrace.run.worker import Placed, Worker
 from headrace.stages.act import Outlet
 from headrace.stages.ingest import Ingest
@@ -49,10 +51,16 @@ class Running:
         return self.deployment.log
 
 
-def open_ingest(project: Project, *, rate: float | None = None, clock: Clock | None = None) -> Ingest:
-    """Return the ingest over a project's files; with `rate`, played at that many events a second."""
+def open_ingest(
+    project: Project,
+    *,
+    rate: float | None = None,
+    clock: Clock | None = None,
+    of: Sequence[SourceSettings] | None = None,
+) -> Ingest:
+    """Return the ingest over the files of some sources, all if not said; with `rate`, at that many events a second."""
     sources = []
-    for settings in project.pipeline.source_settings():
+    for settings in project.pipeline.source_settings() if of is None else of:
         files = project.config.files(settings.name)
         formats = {kind for _, kind in files}
         if len(formats) != 1:
@@ -65,16 +73,20 @@ def open_ingest(project: Project, *, rate: float | None = None, clock: Clock | N
 
 
 def open_outlets(project: Project, clock: Clock) -> list[Outlet]:
-    """Return the sinks of a pipeline, opened where headrace.toml says."""
+    """Return the sinks of a pipeline, opened where headrace.toml says.
+
+    Each generation counts by itself how far it has sent: its positions mean nothing to another.
+    """
+    generation = project.pipeline.fingerprint[:8]
     outlets = []
     for entry in project.pipeline.act:
         config = project.config.sink(entry.name)
         sink: Sink
         if config.kind == "file":
-            sink = FileSink(Path(project.config.base) / str(config.path))
+            sink = FileSink(Path(project.config.base) / str(config.path), writer=generation)
         else:
             webhook = Webhook(url=project.config.address(entry.name), pipeline=project.pipeline.name, action=entry.name)
-            memory = project.folder / "sinks" / f"{entry.name}.json"
+            memory = project.folder / "sinks" / f"{entry.name}.{generation}.json"
             sink = WebhookSink(webhook, memory=memory, sleep=lambda seconds: clock.sleep_us(int(seconds * 1e6)))
         outlets.append(Outlet(entry.name, condition_of(entry.when), sink))
     return outlets
@@ -111,8 +123,15 @@ def run(
     """
     clock = clock or SystemClock()
     deployment = project.deployment(clock=clock, live=rate is not None)
-    ingest = open_ingest(project, rate=rate, clock=clock) if "ingest" in stages else None
-    placed = deployment.place(stages, ingest=ingest, outlets=lambda: open_outlets(project, clock))
+    ingest, added = None, {}
+    if "ingest" in stages:
+        ingest = open_ingest(project, rate=rate, clock=clock, of=deployment.merged_sources())
+        added = {
+            source.name: open_ingest(project, rate=rate, clock=clock, of=(source,))
+            for source in deployment.added_sources()
+        }
+    retention = project.config.retention_us
+    placed = deployment.place(stages, ingest=ingest, added=added, outlets=lambda: open_outlets(project, clock))
     worker = Worker(
         deployment.log,
         placed,
@@ -120,6 +139,7 @@ def run(
         snapshot_every_us=snapshot_every_us,
         after_commit=after_commit,
         stop=stop,
+        upkeep=Trimming(deployment, retention, clock) if retention else None,
     )
     worker.start()
     return Running(worker, deployment, placed, ingest)

@@ -3,29 +3,41 @@
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace.core import reasons
 from headrace.core.records import Kind, flat_block
 from headrace.edge.ledger import Ledger
-from headrace.run.deployment import EVENTS, Deployment
+from headrace.run.deployment import EVENTS, Deployment, event_streams
 from headrace.run.evaluation import answered
 from headrace.run.taken import taken
+from headrace.topics.manifest import chosen
 
 __all__ = ["ledger_of", "summary"]
 
 _REQUEST: Final = 0
+_REJECTED: Final = 1
 
 
 def ledger_of(deployment: Deployment) -> Ledger:
     """Return the ledger of [events], counted again from what was taken."""
     ledger = Ledger(deployment.pipeline.source_settings())
-    for piece in taken(deployment.topic(EVENTS)):
-        ledger.add(piece.batch)
+    topic, streams = deployment.topic(EVENTS), event_streams(deployment.pipeline)
+    mine = pa.array([source.name for source in deployment.pipeline.source_settings()])
+    for piece in taken(topic):
+        batch = chosen(piece.batch, topic.manifest.streams, streams)
+        rejected = pc.is_in(batch.payloads[_REJECTED]["source"], value_set=mine).to_numpy(zero_copy_only=False)
+        if not rejected.all():  # Another definition reads a source whose record it was.
+            kept = np.ones(len(batch), bool)
+            kept[batch.rows_of(_REJECTED)[~rejected]] = False
+            batch = batch.take(np.flatnonzero(kept))
+        ledger.add(batch)
     return ledger
 
 
 def summary(deployment: Deployment) -> dict[str, Any]:
-    """Return the figures of everything that was taken so far, as one JSON object."""
+    """Return the figures of everything that was taken so far and is kept, as one JSON object."""
     ledger = ledger_of(deployment)
     outcomes = ledger.as_dict()
     control = deployment.control()
@@ -62,10 +74,11 @@ def summary(deployment: Deployment) -> dict[str, Any]:
         "baseline_log_loss": quality.get("running_mean_log_loss"),
         "no_change_log_loss": quality.get("no_change_log_loss"),
         "no_change_accuracy": quality.get("no_change_accuracy"),
-        "versions": len(control.versions),
+        "versions": control.count("versions"),
         "champion": control.champion.name if control.champion is not None else None,
-        "alarms": len(control.alarms),
-        "decisions": len(control.decisions),
+        "alarms": control.count("alarms"),
+        "decisions": control.count("decisions"),
+        "skips": control.count("skips"),
     }
 
 

@@ -7,12 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, final
 
-from headrace.core.errors import StateError
-from headrace.core.position import ALL, START, Position
-from headrace.core.records import Batch
+from headrace.core.errors import HeadraceError, StateError
+from headrace.core.position import ALL, START, Position, place_text
+from headrace.core.records import Batch, StreamSchema
+from headrace.run.skipped import without
 from headrace.stages.contract import Stage
 from headrace.stages.ingest import Ingest
 from headrace.store.snapshots import Arrays, Meta, Snapshots
+from headrace.topics.manifest import conformed
 from headrace.topics.reader import Reader
 from headrace.topics.writer import Outstanding, Writer
 
@@ -61,8 +63,17 @@ class StageTask(Task):
     """A stage between topics."""
 
     def __init__(
-        self, name: str, stage: Stage, reader: Reader, writers: Mapping[str, Writer], snapshots: Snapshots | None = None
+        self,
+        name: str,
+        stage: Stage,
+        reader: Reader,
+        writers: Mapping[str, Writer],
+        snapshots: Snapshots | None = None,
+        skipped: Callable[[], frozenset[Position]] = frozenset,
     ) -> None:
+        """Make a task that has not started. `skipped` says, at the start, which rows of the input it leaves out."""
+        self._ask_skipped = skipped
+        self._skipped: frozenset[Position] = frozenset()
         self.name = name
         self.stage: Final = stage
         self.reader: Final = reader
@@ -86,6 +97,7 @@ class StageTask(Task):
 
     def start(self) -> None:
         """Try snapshots from the newest; without any, the input must begin at its beginning."""
+        self._skipped = self._ask_skipped()
         refused: StateError | None = None
         for arrays, meta in self._snapshots.newest_first() if self._snapshots else ():
             try:
@@ -131,7 +143,12 @@ class StageTask(Task):
         pending = self._pending
         if pending is None:
             return True
-        outputs = self.stage.process(pending)
+        try:
+            outputs = self.stage.process(pending)
+        except HeadraceError:
+            raise
+        except Exception as error:
+            raise self._failed(pending, error) from error
         if outputs.consumed == 0:
             return False
         last = pending.position(outputs.consumed - 1)
@@ -167,22 +184,52 @@ class StageTask(Task):
         outstanding = [writer.outstanding() for writer in self._writers.values()]
         return _keeping(self._snapshots, outstanding, self._done, arrays, state)
 
+    def rehearse(self, say: Callable[[str], None]) -> None:
+        """Offer the stage the rest of its input row by row, and write nothing; the task cannot be used afterwards.
+
+        `say` is told the place of each row before its turn: whoever dies of a row has named it last.
+        """
+        while self._fill(1):
+            pending, self._pending = self._pending, None
+            rows = [] if pending is None else [pending.slice(row, row + 1) for row in range(len(pending))]
+            for one in rows:
+                say(place_text(one.position(0)))
+                if self.stage.process(one).consumed == 0:
+                    return  # What it waits for will not come here.
+
+    def _failed(self, pending: Batch, error: Exception) -> StateError:
+        """Return what an exception that is none of ours says of the rows in whose midst it came."""
+        first, last = pending.position(0), pending.position(len(pending) - 1)
+        places = f"{place_text(first)} to {place_text(last)} of {self.reader.topic.manifest.topic!r}"
+        one = len(pending) == 1
+        how = (
+            f"mend the function, or leave the row out: headrace topics FILE skip {self.name} {place_text(first)}"
+            if one
+            else f"find the row: headrace topics FILE poison {self.name}"
+        )
+        return StateError(
+            f"task {self.name}, rows {places}", wanted=f"rows that it can work on ({how})", got=repr(error)
+        )
+
     def _fill(self, budget: int) -> bool:
         """Read some frames; return whether the reader moved."""
         self._cut = self.reader.cut()
         before = self.reader.offset
-        batches: list[Batch] = []
+        batches: list[tuple[Batch, Sequence[StreamSchema]]] = []
+        topic = self.reader.topic
         rows = 0
         while rows < budget:
             here = self.reader.offset
             for taken in self.reader.read(1):
-                fresh = taken.batch.above(self._done)
+                fresh = without(taken.batch.above(self._done), self._skipped)
                 if len(fresh):
-                    batches.append(fresh)
+                    batches.append((fresh, topic.manifest.streams))
                     rows += len(fresh)
             if self.reader.offset == here or len(batches) >= _FRAMES_A_TURN:
                 break
-        self._pending = Batch.concat(batches) if batches else None
+        # The topic may have grown on the way: what was read before gets the columns that came since.
+        grown = [conformed(batch, streams, topic.manifest.streams) for batch, streams in batches]
+        self._pending = Batch.concat(grown) if grown else None
         return self.reader.offset > before
 
     def _restore(self, arrays: Arrays, meta: Meta) -> None:
@@ -198,14 +245,27 @@ class StageTask(Task):
 
 @final
 class IngestTask(Task):
-    """Sources into [events]: the one task whose input is not a topic."""
+    """Sources into [events]: the one task whose input is not a topic.
 
-    def __init__(self, name: str, ingest: Ingest, writer: Writer, snapshots: Snapshots | None = None) -> None:
+    `streams` are those of the sources' batches, if [events] has more of them or has them in another order.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        ingest: Ingest,
+        writer: Writer,
+        snapshots: Snapshots | None = None,
+        *,
+        streams: Sequence[StreamSchema] | None = None,
+    ) -> None:
+        self._streams = tuple(streams) if streams is not None else writer.topic.manifest.streams
         self.name = name
         self.ingest: Final = ingest
         self._writer = writer
         self._snapshots = snapshots
         self._done = START
+        self._resting = False
 
     @property
     def ended(self) -> bool:
@@ -233,16 +293,27 @@ class IngestTask(Task):
         if refused is not None:
             raise refused
         self._writer.start()
+        self.capture()()  # What the sources were before the first record, in case they are changed before the next one.
 
     def turn(self, budget: int) -> bool:
         """Take the next records of the sources."""
         self._writer.settle()
         pulled = self.ingest.pull(budget)
         if pulled is None:
-            return False
+            return self._rest()
+        self._resting = False
         batch, through = pulled
-        self._writer.write(batch, through)
+        self._writer.write(conformed(batch, self._streams, self._writer.topic.manifest.streams), through)
         self._done = through
+        return True
+
+    def _rest(self) -> bool:
+        """Say once that the sources are idle, if others write beside this task, so that nobody waits for it."""
+        others = len(self._writer.topic.manifest.speakers) > 1
+        if self._resting or not others or not self.ingest.idle:
+            return False
+        self._writer.tick()
+        self._resting = True
         return True
 
     def capture(self) -> Callable[[], None]:

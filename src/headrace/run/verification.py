@@ -2,6 +2,9 @@
 
 A vector is recomputed by a fresh engine over [events]; a score by the version that the row names, from the vector
 that the row holds. What was a recorded choice (which version, which fallback) is taken from the row.
+
+Where [events] was trimmed, the engine starts from the oldest snapshot of `featurize` that is kept, and vectors that
+were caused before it cannot be recomputed any more; `Verification.beyond` says so.
 """
 
 from collections.abc import Iterator
@@ -10,13 +13,18 @@ from typing import Any, Final, final
 
 import numpy as np
 
+from headrace.core.errors import StateError
+from headrace.core.position import START, Position
 from headrace.core.records import Batch, flat_block, strings
 from headrace.core.time import instant_text
 from headrace.models.contract import Block, Learner, rows_for
 from headrace.run.deployment import EVENTS, Deployment
-from headrace.run.taken import taken
+from headrace.run.skipped import without
+from headrace.run.taken import taken, taken_from
+from headrace.stages.featurize import Featurize
 from headrace.store.snapshots import unpacked
 from headrace.topics.digest import row_digests
+from headrace.topics.reader import Reader
 
 __all__ = ["Difference", "Verification", "verify"]
 
@@ -40,12 +48,16 @@ class Difference:
 @final
 @dataclass(slots=True)
 class Verification:
-    """How many rows were compared and how many differ, with the first differences."""
+    """How many rows were compared and how many differ, with the first differences.
+
+    `beyond` says, in sentences, what could not be compared because what it takes was trimmed.
+    """
 
     vectors: int = 0
     predictions: int = 0
     differ: int = 0
     first: list[Difference] = field(default_factory=list)
+    beyond: list[str] = field(default_factory=list)
 
     @property
     def compared(self) -> int:
@@ -69,13 +81,26 @@ def verify(deployment: Deployment) -> Verification:
 
 def _verify_vectors(deployment: Deployment, found: Verification) -> None:
     """Compare value digests row by row; only rows that differ are looked at column by column."""
-    logged = _Rows(piece.batch for piece in taken(deployment.topic("features")))
+    features = deployment.topic("features")
+    started = _started(deployment)
+    if started is None:
+        found.beyond.append("no vector: [events] was trimmed, and there is no snapshot of featurize to start from")
+        return
+    stage, reader, done = started
+    # Below either place there is nothing to compare with: there the log is trimmed, here the events are.
+    floor = max(done, features.cut(0).through.get(features.manifest.producers.index("featurize"), START))
+    logged = _Rows(above for piece in taken(features) if len(above := piece.causes.above(floor)))
     names = (*deployment.columns().dense, *deployment.columns().categories)
-    for again in _recomputed(deployment):
+    if done > START:
+        unseen = sum(int(np.count_nonzero(piece.batch.stream == _REQUEST)) for piece in taken(features))
+        found.beyond.append("")
+    control = deployment.control()
+    control.follow()
+    for again in _recomputed(stage, reader, done, floor, control.skipped("featurize")):
         other = logged.next(len(again))
         fresh = again.slice(0, len(other))
         if len(fresh) == 0:
-            return
+            break
         found.vectors += int(np.count_nonzero(fresh.stream == _REQUEST))
         for row in np.flatnonzero(row_digests(fresh) != row_digests(other)).tolist():
             column, one, two = _first_column(other, fresh, row, names)
@@ -86,12 +111,44 @@ def _verify_vectors(deployment: Deployment, found: Verification) -> None:
             found.add(
                 Difference("features", _id(surplus, row), _time(surplus, row), "row", "taken", "no event caused it")
             )
+    if done > START:
+        unseen -= found.vectors
+        found.beyond[-1] = f"{unseen:,} vectors of events that were trimmed, or that the oldest snapshot counts"
+        if not unseen:
+            found.beyond.pop()
 
 
-def _recomputed(deployment: Deployment) -> Iterator[Batch]:
-    stage = deployment.featurize()
-    for piece in taken(deployment.topic(EVENTS)):
-        yield from stage.process(piece.batch).batches.values()
+def _started(deployment: Deployment) -> tuple[Featurize, Reader, Position] | None:
+    """Return `featurize` as it stood where [events] can still be read from, a reader there, and what it had done.
+
+    None if [events] was trimmed and no snapshot is left to start from.
+    """
+    events = deployment.topic(EVENTS)
+    if events.begin(0) == 0:
+        return deployment.featurize(), deployment.events_reader(), START
+    snapshots = deployment.snapshots("featurize")
+    for arrays, meta in reversed(list(snapshots.newest_first()) if snapshots is not None else []):
+        stage, reader = deployment.featurize(), deployment.events_reader()
+        try:
+            reader.restore(meta["cut"])
+        except StateError:
+            continue  # It stands below the cut, or belongs to another topic of the name.
+        stage.restore(arrays, meta["stage"])
+        return stage, reader, Position(*meta["done"])
+    return None
+
+
+def _recomputed(
+    stage: Featurize, reader: Reader, done: Position, floor: Position, skipped: frozenset[Position]
+) -> Iterator[Batch]:
+    """Yield what the events above `done` cause that are not skipped, as far as it lies above `floor`."""
+    for piece in taken_from(reader):
+        fresh = without(piece.batch.above(done), skipped)
+        if len(fresh):
+            for batch in stage.process(fresh).batches.values():
+                above = batch.above(floor)
+                if len(above):
+                    yield above
 
 
 def _first_column(logged: Batch, fresh: Batch, row: int, names: tuple[str, ...]) -> tuple[str, str, str]:
@@ -158,7 +215,8 @@ class _Rows:
 def _verify_predictions(deployment: Deployment, found: Verification) -> None:
     control = deployment.control()
     control.follow()
-    bundles = {version.number: version.bundle for version in control.versions}
+    versions = {version.number: version for version in control.versions}
+    without = 0
     learners: dict[int, Learner] = {}
     constant = deployment.pipeline.serve.constant
     for piece in taken(deployment.topic("predictions")):
@@ -169,11 +227,15 @@ def _verify_predictions(deployment: Deployment, found: Verification) -> None:
         fallback = payload["fallback"].is_valid().to_numpy(zero_copy_only=False)
         again = np.full(len(rows), constant)
         for number in np.unique(version[~fallback]).tolist():
+            mine = (version == number) & ~fallback
+            if number not in versions:  # Its row was trimmed, and nobody can be answered by it any more.
+                without += int(np.count_nonzero(mine))
+                again[mine] = score[mine]
+                continue
             if number not in learners:
                 learner = deployment.pipeline.model(deployment.columns(), deployment.pipeline.seed)
-                learner.restore(*unpacked(bundles[number]))
+                learner.restore(*unpacked(control.bundle(versions[number])))
                 learners = {number: learner}
-            mine = (version == number) & ~fallback
             rows_of = Block(vectors.dense[mine], vectors.ids[mine])
             again[mine] = learners[number].predict(rows_for(learners[number], rows_of))
         found.predictions += len(rows)
@@ -181,6 +243,9 @@ def _verify_predictions(deployment: Deployment, found: Verification) -> None:
             row = int(rows[place])
             one, two = repr(float(score[place])), repr(float(again[place]))
             found.add(Difference("predictions", _id(batch, row), _time(batch, row), "score", one, two))
+    if without:
+        found.predictions -= without
+        found.beyond.append(f"{without:,} predictions of versions that were trimmed from [control]")
 
 
 def _id(batch: Batch, row: int) -> str:

@@ -10,13 +10,13 @@ import gc
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, final
+from typing import Final, Protocol, final
 
 from headrace.run.clock import Clock
 from headrace.run.task import Task
 from headrace.topics.contract import Log
 
-__all__ = ["Placed", "Worker"]
+__all__ = ["Placed", "Upkeep", "Worker"]
 
 _IDLE_US: Final = 500
 _TIDY_US: Final = 1_000_000
@@ -34,12 +34,25 @@ class Placed:
 
     `patience` 0 is a turn a round, 1 a turn when no task of patience 0 moved, 2 a turn when none at all moved.
     `answers` says that somebody waits for what it writes: it is committed at once, not at the end of the round.
+    `source` says that it brings records in. In history they are committed before anybody works on them: one that kills
+    the process then stands in the log, where it can be found and skipped.
     """
 
     task: Task
     patience: int = 0
     readers: tuple[str, ...] = ()
     answers: bool = False
+    source: bool = False
+
+
+class Upkeep(Protocol):
+    """What a worker does for the log after snapshots were kept (`run.trimming`)."""
+
+    def look(self) -> None:
+        """Look at the snapshots; called on the thread that keeps them."""
+
+    def trim(self) -> None:
+        """Forget what nobody needs; called on the thread that writes to the log."""
 
 
 @final
@@ -60,8 +73,10 @@ class Worker:
         snapshot_every_us: int = 10_000_000,
         after_commit: Callable[[], None] | None = None,
         stop: Callable[[], bool] = lambda: False,
+        upkeep: Upkeep | None = None,
     ) -> None:
         self._log = log
+        self._upkeep = upkeep
         self._placed = tuple(placed)
         self._by_patience = [[place for place in placed if place.patience == patience] for patience in range(3)]
         # Where nobody waits for an answer, the patient tasks wait for a pause, and then work on large batches.
@@ -102,6 +117,7 @@ class Worker:
             if saving is not None and saving.done():
                 saving.result()  # What went wrong on the disk stops the worker.
                 saving = None
+                self._trim()
             if saving is None and self._clock.elapsed_us() - saved_us >= self._snapshot_every_us:
                 saving = disk.submit(self._capture())
                 saved_us = self._clock.elapsed_us()
@@ -122,7 +138,7 @@ class Worker:
                 for place in places:
                     if not self._far_ahead(place) and place.task.turn(self._budget):
                         moved = True
-                        if place.answers:
+                        if place.answers or (place.source and not self._live):
                             self._commit()
         if moved and self._live:
             self._relieve()
@@ -137,6 +153,11 @@ class Worker:
     def save(self) -> None:
         """Keep a snapshot of every task, and return when it is on disk."""
         self._capture()()
+        self._trim()
+
+    def _trim(self) -> None:
+        if self._upkeep is not None:
+            self._upkeep.trim()
 
     def _capture(self) -> Callable[[], None]:
         """Copy every task's state, and return what makes the log safe and then keeps the copies, in this order."""
@@ -147,6 +168,8 @@ class Worker:
             self._log.force()
             for one in keeping:
                 one()
+            if self._upkeep is not None:
+                self._upkeep.look()
             self._log.tidy()
 
         return keep

@@ -5,7 +5,9 @@ known, and progress rows stand wherever arrival time crosses a multiple of a dec
 downstream (learn, judge) all decide at the same places of the log.
 """
 
+import json
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Final, final
 
 import numpy as np
@@ -16,13 +18,15 @@ from headrace.core.time import ENDED_US, UNSPOKEN_US
 from headrace.features.engine import Engine, Vectors
 from headrace.stages.contract import Outputs, Stage
 from headrace.store.snapshots import Arrays, Meta
-from headrace.topics.schemas import LABEL, PROGRESS, feature_streams
+from headrace.topics.schemas import COMMAND, LABEL, PROGRESS, feature_streams, no_rows
 
 __all__ = ["Featurize"]
 
 _REQUEST: Final = 0
 _LABEL: Final = 1
 _PROGRESS: Final = 2
+_COMMAND: Final = 3
+_FORGET: Final = "forget"
 
 
 @final
@@ -30,7 +34,8 @@ class Featurize(Stage):
     """Run the feature engine over [events].
 
     `paces_us` are the paces of those who decide downstream. The outputs of one input row are, in order of k: its
-    progress row, its vector, and the labels that it decided.
+    progress row, its vector, and the labels that it decided. A command passes through in its place; `forget` is
+    obeyed on the way: later rows see nothing of the key from before.
     """
 
     def __init__(
@@ -47,7 +52,8 @@ class Featurize(Stage):
         self._paces_us = tuple(sorted(set(paces_us)))
         self._output = output
         self._tick = next(number for number, stream in enumerate(events) if stream.kind == Kind.TICK)
-        self._sources = frozenset(stream.name for stream in events if stream.name not in ("tick", "rejected"))
+        self._command = next((number for number, stream in enumerate(events) if stream.kind == Kind.COMMAND), None)
+        self._sources = engine.sources
         self._streams = feature_streams(dense, ids)
         self._reached_us = UNSPOKEN_US
         self._ended: set[str] = set()
@@ -58,18 +64,40 @@ class Featurize(Stage):
         return self._engine
 
     def process(self, batch: Batch) -> Outputs:
-        """Compute the vectors and labels of a batch of [events]."""
+        """Compute the vectors and labels of a batch of [events]; forget a key where a command says so."""
+        forgets = [] if self._command is None else self._forgets(batch, self._command)
+        edges = [0, *(row + 1 for row, _ in forgets), len(batch)]
+        made: list[Batch] = []
+        for number, (start, stop) in enumerate(pairwise(edges)):
+            made += self._part(batch.slice(start, stop)).batches.values() if start < stop else ()
+            if number < len(forgets):
+                command = forgets[number][1]
+                self._engine.forget(command["source"], json.loads(command["key"]))
+        return Outputs(len(batch), {self._output: Batch.concat(made)} if made else {})
+
+    def _forgets(self, batch: Batch, stream: int) -> list[tuple[int, dict[str, Any]]]:
+        rows = batch.rows_of(stream).tolist()
+        commands = batch.payloads[stream].to_pylist() if rows else []
+        return [
+            (row, command)
+            for row, command in zip(rows, commands, strict=True)
+            if command["command"] == _FORGET and command["source"] in self._sources
+        ]
+
+    def _part(self, batch: Batch) -> Outputs:
         vectors = self._engine.run(batch)
         progress_rows, until = self._progress(batch)
-        rows = np.concatenate([progress_rows, vectors.row, vectors.labels.row])
+        passed = np.zeros(0, np.int64) if self._command is None else batch.rows_of(self._command)
+        rows = np.concatenate([progress_rows, vectors.row, vectors.labels.row, passed])
         if len(rows) == 0:
             return Outputs(len(batch))
-        return Outputs(len(batch), {self._output: self._batch(batch, vectors, progress_rows, until, rows)})
+        return Outputs(len(batch), {self._output: self._batch(batch, vectors, until, passed, rows)})
 
-    def _batch(self, batch: Batch, vectors: Vectors, progress_rows: I8, until: I8, rows: I8) -> Batch:
+    def _batch(self, batch: Batch, vectors: Vectors, until: I8, passed: I8, rows: I8) -> Batch:
         labels = vectors.labels
         kinds = np.repeat(
-            np.array([_PROGRESS, _REQUEST, _LABEL], np.uint8), [len(until), len(vectors.row), len(labels.row)]
+            np.array([_PROGRESS, _REQUEST, _LABEL, _COMMAND], np.uint8),
+            [len(until), len(vectors.row), len(labels.row), len(passed)],
         )
         order = np.argsort(rows, kind="stable")
         rows, kinds = rows[order], kinds[order]
@@ -77,10 +105,16 @@ class Featurize(Stage):
         starts = np.flatnonzero(first)
         k = np.arange(len(rows)) - np.repeat(starts, np.diff(np.append(starts, len(rows))))
         ids: pa.StringArray = pa.concat_arrays(
-            [strings([""] * len(until)), batch.id.take(pa.array(vectors.row)), labels.id]
+            [
+                strings([""] * len(until)),
+                batch.id.take(pa.array(vectors.row)),
+                labels.id,
+                batch.id.take(pa.array(passed)),
+            ]
         )
-        event_time = np.concatenate([until, batch.event_time[vectors.row], labels.known])[order]
-        arrival = np.concatenate([until, batch.arrival_time[vectors.row], batch.arrival_time[labels.row]])[order]
+        happened, arrived = batch.event_time, batch.arrival_time
+        event_time = np.concatenate([until, happened[vectors.row], labels.known, happened[passed]])[order]
+        arrival = np.concatenate([until, arrived[vectors.row], arrived[labels.row], arrived[passed]])[order]
         return Batch(
             batch.offset[rows],
             batch.sub[rows] + k,
@@ -108,6 +142,7 @@ class Featurize(Stage):
                     schema=LABEL.schema,
                 ),
                 pa.RecordBatch.from_arrays([pa.array(until)], schema=PROGRESS.schema),
+                batch.payloads[self._command] if self._command is not None else no_rows(COMMAND.schema),
             ),
         )
 
@@ -116,6 +151,9 @@ class Featurize(Stage):
         reached = np.full(len(batch), UNSPOKEN_US, np.int64)
         for pace_us in self._paces_us:
             reached = np.maximum(reached, batch.arrival_time // pace_us * pace_us)
+        if self._command is not None:
+            # A person's clock is not that of the records: a command announces nothing.
+            reached[batch.stream == self._command] = UNSPOKEN_US
         reached = np.maximum.accumulate(np.maximum(reached, self._reached_us))
         before = np.concatenate([[self._reached_us], reached[:-1]])
         rows = np.flatnonzero(reached > before)

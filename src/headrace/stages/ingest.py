@@ -24,6 +24,11 @@ class Ingest:
         return self._inlet.ended
 
     @property
+    def idle(self) -> bool:
+        """Return whether the sources themselves say that there is no more for now."""
+        return self._inlet.idle
+
+    @property
     def ledger(self) -> Ledger:
         """Return the counts of what was pulled."""
         return self._inlet.ledger

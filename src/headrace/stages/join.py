@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from headrace.core.errors import StateError
 from headrace.core.position import K_BITS
 from headrace.core.records import F8, I4, I8, Batch, block, flat_block
-from headrace.core.time import ENDED_US
 from headrace.features.keys import KeyTable, hash_columns
 from headrace.stages.contract import Outputs, Stage
 from headrace.store.snapshots import Arrays, Meta
 from headrace.topics.contract import Topic
 from headrace.topics.frame import Frame
-from headrace.topics.schemas import example_streams, no_rows
+from headrace.topics.schemas import example_streams, has_ended, no_rows
 
 __all__ = ["Join"]
 
@@ -76,8 +75,7 @@ class Join(Stage):
             self._remember(hashes[requests], batch.offset[requests], batch.sub[requests] >> K_BITS)
         kept, payload = self._pair(batch, labels, hashes)
         progress = batch.payloads[_PROGRESS]
-        if progress.num_rows and progress["until"][-1].as_py() >= ENDED_US:
-            self.ended = True
+        self.ended |= has_ended(batch, _PROGRESS)
         rows = np.sort(np.concatenate([kept, batch.rows_of(_PROGRESS)]), kind="stable")
         if len(rows) == 0:
             return Outputs(len(batch))
@@ -177,8 +175,12 @@ class Join(Stage):
         arrays: dict[str, NDArray[Any]] = {f"keys_{name}": array for name, array in self._keys.snapshot().items()}
         arrays["offset"] = self._offset[:top].copy()
         arrays["row"] = self._row[:top].copy()
+        live = np.ones(self._keys.top, bool)
+        live[arrays["keys_free"]] = False
+        waiting = self._offset[: self._keys.top][live]
         meta = {"paired": self.paired, "unanswered": self.unanswered, "unknown": self.unknown, "ended": self.ended}
-        return arrays, meta
+        # Where retention must stop: below it, nobody's label is waited for.
+        return arrays, {**meta, "lowest_waiting": int(waiting.min()) if len(waiting) else None}
 
     def restore(self, arrays: Arrays, meta: Meta) -> None:
         """Stand where a snapshot stood."""

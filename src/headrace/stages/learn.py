@@ -3,7 +3,6 @@
 Pace counts the recorded arrival of examples, never a clock, so a replay publishes the same versions.
 """
 
-import hashlib
 import json
 from typing import Any, Final, final
 
@@ -14,6 +13,7 @@ from headrace.core.time import ENDED_US, UNSPOKEN_US
 from headrace.kernels import moments
 from headrace.models.contract import Block, Columns, Learner, Recipe, check_accepts, rows_for
 from headrace.stages.contract import Outputs, Stage
+from headrace.store.bundles import Bundles, version_name
 from headrace.store.snapshots import Arrays, Meta, packed
 from headrace.topics.entries import Entry, batch_of
 from headrace.topics.schemas import CONTROL
@@ -33,7 +33,17 @@ class Learn(Stage):
     force before the next multiple.
     """
 
-    def __init__(self, *, columns: Columns, recipe: Recipe, seed: int, every_us: int, output: str) -> None:
+    def __init__(
+        self,
+        *,
+        columns: Columns,
+        recipe: Recipe,
+        seed: int,
+        every_us: int,
+        output: str,
+        bundles: Bundles | None = None,
+    ) -> None:
+        self._bundles = bundles or Bundles(None)
         self._every_us = every_us
         self._output = output
         self._learner: Learner = recipe(columns, seed)
@@ -93,7 +103,7 @@ class Learn(Stage):
     def _publish(self, in_force_us: int) -> dict[str, Any]:
         bundle = packed(*self._learner.snapshot())
         self._number += 1
-        name = f"v{self._number}-{hashlib.sha256(bundle).hexdigest()[:12]}"
+        name = version_name(self._number, bundle)
         count, total = self._loss.tolist()
         metrics = {
             "prequential_log_loss": total / count if count else None,
@@ -106,7 +116,7 @@ class Learn(Stage):
             "in_force": in_force_us,
             "examples": self.examples,
             "metrics": json.dumps(metrics, sort_keys=True),
-            "bundle": bundle,
+            "bundle": self._bundles.inline(name, bundle),
         }
         self._parent = name
         self._published_examples = self.examples

@@ -19,7 +19,7 @@ from headrace.models.contract import Block, Columns, Learner, Recipe, rows_for
 from headrace.stages.contract import Outputs, Stage
 from headrace.store.control import ControlView, Version
 from headrace.store.snapshots import Arrays, Meta, unpacked
-from headrace.topics.schemas import no_rows, prediction_streams
+from headrace.topics.schemas import has_ended, no_rows, prediction_streams
 
 __all__ = ["Predict"]
 
@@ -75,9 +75,7 @@ class Predict(Stage):
         if stop == 0:
             return Outputs(0)
         part = batch.slice(0, stop)
-        progress = part.payloads[_PROGRESS]
-        if progress.num_rows and progress["until"][-1].as_py() >= ENDED_US:
-            self.ended = True
+        self.ended |= has_ended(part, _PROGRESS)
         rows = part.rows_of(_REQUEST)
         payload = self._answers(part, rows) if len(rows) else no_rows(self._streams[0].schema)
         answered = Batch(
@@ -154,7 +152,7 @@ class Predict(Stage):
         learner = self._warm.get(version.name)
         if learner is None:
             learner = self._recipe(self._columns, self._seed)
-            learner.restore(*unpacked(version.bundle))
+            learner.restore(*unpacked(self._control.bundle(version)))
             self._warm[version.name] = learner
             if len(self._warm) > _WARM:
                 self._warm.popitem(last=False)

@@ -35,10 +35,15 @@ def packed(arrays: Arrays, meta: Meta) -> bytes:
 
 def unpacked(blob: bytes) -> tuple[Arrays, Meta]:
     """Return what `packed` was given. Raises SafetensorError or ValueError if the blob is damaged."""
+    meta = _meta(blob)
+    return dict(load(blob)), meta
+
+
+def _meta(blob: bytes) -> Meta:
     (size,) = struct.unpack_from("<Q", blob)
     header = json.loads(blob[8 : 8 + size])
     meta: Meta = json.loads(header.get("__metadata__", {}).get("meta", "{}"))
-    return dict(load(blob)), meta
+    return meta
 
 
 @final
@@ -67,6 +72,17 @@ class Snapshots:
                 yield unpacked(blob)
             except (SafetensorError, ValueError, struct.error):
                 continue  # Damaged on the disk: an older one serves.
+
+    def metas(self) -> list[Meta]:
+        """Return what the kept snapshots say of themselves, the one that stands furthest first."""
+        found = []
+        for name in self._newest_names():
+            blob = self._blobs.get(name)
+            try:
+                found += [_meta(blob)] if blob is not None else []
+            except (ValueError, struct.error):
+                continue  # Damaged on the disk: nobody will start from it.
+        return found
 
     def _newest_names(self) -> list[str]:
         return sorted(self._blobs.names(), reverse=True)

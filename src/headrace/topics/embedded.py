@@ -49,6 +49,10 @@ class _Recent:
             _, (_, dropped) = self._frames.popitem(last=False)
             self._bytes -= dropped
 
+    def drop(self, prefix: str) -> None:
+        for known in [key for key in self._frames if key[0].startswith(prefix)]:
+            self._bytes -= self._frames.pop(known)[1]
+
     def drop_below(self, table: str, offset: int) -> None:
         for known in [key for key in self._frames if key[0] == table and key[1] < offset]:
             self._bytes -= self._frames.pop(known)[1]
@@ -60,11 +64,13 @@ class _Recent:
 
 @final
 class _EmbeddedTopic(Topic):
-    def __init__(self, log: "EmbeddedLog", manifest: Manifest, number: int) -> None:
+    def __init__(self, log: "EmbeddedLog", text: bytes, number: int) -> None:
         self._log = log
-        self._manifest = manifest
+        self._text = text
+        self._manifest = Manifest.from_json(text)
         self._number = number
         self._known_end: dict[int, tuple[int, int]] = {}
+        self._known_cut: dict[int, tuple[int, Cut]] = {}
 
     @property
     def manifest(self) -> Manifest:
@@ -80,7 +86,8 @@ class _EmbeddedTopic(Topic):
         self._log.begin_writing()
         self._log.execute(f"INSERT INTO {table}(frame) VALUES (?)", (raw,))
         offset = self._log.last_row() - 1
-        self._log.recent.put(table, offset, frame, len(raw))
+        if self._manifest.revision_of(frame.batch) is self._manifest.streams:
+            self._log.recent.put(table, offset, frame, len(raw))
         self._known_end[partition] = (self._log.epoch, offset + 1)
         return Receipt(offset)
 
@@ -94,7 +101,23 @@ class _EmbeddedTopic(Topic):
             return found
         query = f"SELECT place, frame FROM {table} WHERE place > ? ORDER BY place LIMIT ?"
         rows = list(self._log.execute(query, (offset, limit)))
+        if rows and rows[0][0] != offset + 1:
+            self._known_cut.pop(partition, None)  # Somebody else has trimmed since this process looked.
+        if rows:
+            self.follow()  # After the frames, so that whoever may have written them is known.
         return [(place - 1, decode(raw, self._manifest)) for place, raw in rows]
+
+    def follow(self) -> None:
+        """Learn of a revision that another connection has made."""
+        if not self._manifest.generation:
+            ((text,),) = self._log.execute("SELECT manifest FROM topics WHERE number = ?", (self._number,))
+            if text != self._text:
+                self.amend(Manifest.from_json(text), text)
+
+    def amend(self, manifest: Manifest, text: bytes) -> None:
+        """Go on under a newer revision. Frames that were kept decoded may lack columns: they are read again."""
+        self._manifest, self._text = manifest, text
+        self._log.recent.drop(f"frames_{self._number}_")
 
     def _end_if_known(self, partition: int) -> int:
         """Return the end, if nobody else can have written since it was seen; else more than any offset."""
@@ -115,17 +138,25 @@ class _EmbeddedTopic(Topic):
         return int(highest)
 
     def trim(self, partition: int, cut: Cut) -> None:
-        if cut.offset <= self.begin(partition):
+        self._log.begin_writing()  # First, so that nobody else trims between the look and the deed.
+        if cut.offset <= self._kept_cut(partition).offset:
             return
-        self._log.begin_writing()
         self._log.recent.drop_below(self._table(partition), cut.offset)
         self._log.execute(f"DELETE FROM {self._table(partition)} WHERE place <= ?", (cut.offset,))
         self._log.execute(
             "INSERT OR REPLACE INTO cuts(number, partition, cut) VALUES (?, ?, ?)",
             (self._number, partition, cut.to_json()),
         )
+        self._known_cut[partition] = (self._log.epoch, cut)
 
     def cut(self, partition: int) -> Cut:
+        epoch, known = self._known_cut.get(partition, (-1, Cut()))
+        if epoch != self._log.epoch:
+            known = self._kept_cut(partition)
+            self._known_cut[partition] = (self._log.epoch, known)
+        return known
+
+    def _kept_cut(self, partition: int) -> Cut:
         query = "SELECT cut FROM cuts WHERE number = ? AND partition = ?"
         kept = list(self._log.execute(query, (self._number, partition)))
         return Cut.from_json(kept[0][0]) if kept else Cut()
@@ -146,8 +177,10 @@ class EmbeddedLog(Log):
     opening. Frames are safe from a crash of the process after `commit`, from a power cut after `sync`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, vfs: str | None = None) -> None:
+        """Open or make the file; `vfs` names another of SQLite's views of a disk, for tests: one process alone."""
         self._path = path
+        self._vfs = vfs
         self.recent: Final = _Recent()
         self.epoch = 0
         """A number that changes when another connection has written; looked at between turns."""
@@ -159,12 +192,17 @@ class EmbeddedLog(Log):
             with path.with_name(f"{path.name}-opening").open("w") as turn:
                 fcntl.flock(turn, fcntl.LOCK_EX)
                 self._connection = self._opened()
+                # SQLite does not force the removal of the journal under which it turned on its write-ahead log. Found
+                # again after a power cut, it would undo that, and with it all that the write-ahead log holds.
+                _force(path.parent)
         except (apsw.Error, OSError) as error:
             raise _mapped(error, path) from error
 
     def _opened(self) -> apsw.Connection:
-        connection = apsw.Connection(str(self._path))
+        connection = apsw.Connection(str(self._path), vfs=self._vfs)
         connection.set_busy_timeout(_BUSY_MS)
+        if self._vfs is not None:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # A disk in Python shares no memory.
         connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
@@ -182,7 +220,10 @@ class EmbeddedLog(Log):
     def create(self, manifest: Manifest, partitions: int = 1) -> Topic:
         """Make a topic, or open the one of that name; see `Log.create`."""
         self.begin_writing()
-        if not list(self.execute("SELECT 1 FROM topics WHERE name = ?", (manifest.topic,))):
+        found = list(self.execute("SELECT number, manifest FROM topics WHERE name = ?", (manifest.topic,)))
+        if found:
+            self._amend(found[0][0], Manifest.from_json(found[0][1]), manifest)
+        else:
             made = replace(manifest, incarnation=secrets.randbits(63))
             self.execute(
                 "INSERT INTO topics(name, partitions, manifest) VALUES (?, ?, ?)",
@@ -194,14 +235,35 @@ class EmbeddedLog(Log):
                     f"CREATE TABLE frames_{number}_{partition}(place INTEGER PRIMARY KEY AUTOINCREMENT, frame BLOB)", ()
                 )
         self.commit()
-        topic = self.open(manifest.topic)
-        topic.manifest.check_same(manifest)
-        return topic
+        return self.open(manifest.topic)
+
+    def _amend(self, number: int, known: Manifest, wanted: Manifest) -> None:
+        """Write a further revision of a topic's manifest, if more is wanted than it has."""
+        try:
+            grown = known.amended(wanted, self._ends(number))
+        except StateError:
+            self.commit()
+            raise
+        if grown is not known:
+            text = grown.to_json()
+            self.execute("UPDATE topics SET manifest = ? WHERE number = ?", (text, number))
+            opened = self._topics.get(wanted.topic)
+            if opened is not None:
+                opened.amend(grown, text)
+
+    def _ends(self, number: int) -> list[int]:
+        """Return the ends of a topic's partitions."""
+        ((partitions,),) = self.execute("SELECT partitions FROM topics WHERE number = ?", (number,))
+        query = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = ?), 0)"
+        tables = [f"frames_{number}_{partition}" for partition in range(partitions)]
+        return [int(end) for table in tables for (end,) in self.execute(query, (table,))]
 
     def open(self, topic: str) -> Topic:
         """Open a topic; see `Log.open`."""
         known = self._topics.get(topic)
-        if known is None:
+        if known is not None:
+            known.follow()
+        else:
             found = list(self.execute("SELECT number, manifest FROM topics WHERE name = ?", (topic,)))
             if not found:
                 names = self.names()
@@ -209,7 +271,7 @@ class EmbeddedLog(Log):
                     f"log {self._path.name}", wanted=f"one of the topics {names}", got=topic + nearest(topic, names)
                 )
             number, text = found[0]
-            known = self._topics[topic] = _EmbeddedTopic(self, Manifest.from_json(text), number)
+            known = self._topics[topic] = _EmbeddedTopic(self, text, number)
         return known
 
     def names(self) -> Sequence[str]:
@@ -227,13 +289,11 @@ class EmbeddedLog(Log):
     def force(self) -> None:
         """Force the write-ahead log to disk."""
         try:
-            handle = os.open(f"{self._path}-wal", os.O_RDONLY)
+            _force(Path(f"{self._path}-wal"))
         except FileNotFoundError:
             return  # Everything has been moved into the file itself, which SQLite did with a sync.
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        except OSError as error:
+            raise _mapped(error, self._path) from error
 
     def tidy(self) -> None:
         """Move the write-ahead log into the file, over a connection of its own, before a commit has to do it.
@@ -269,6 +329,15 @@ class EmbeddedLog(Log):
             return self._connection.execute(statement, values)
         except apsw.Error as error:
             raise _mapped(error, self._path) from error
+
+
+def _force(path: Path) -> None:
+    """Return when a file's content, or a folder's names, are on disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _mapped(error: Exception, path: Path) -> StateError | SurroundingsError:

@@ -17,10 +17,10 @@ import pyarrow as pa
 from headrace.core.errors import StateError
 from headrace.core.position import Position
 from headrace.core.records import Batch, strings
-from headrace.topics.manifest import Manifest, conformed
+from headrace.topics.manifest import Manifest, conformed, fingerprint
 from headrace.topics.schemas import no_rows
 
-__all__ = ["FRAME_BYTES_MAX", "Frame", "UnknownSchema", "cut", "decode", "empty_batch", "encode", "generation_number"]
+__all__ = ["FRAME_BYTES_MAX", "Frame", "cut", "decode", "empty_batch", "encode", "generation_number"]
 
 FRAME_BYTES_MAX: Final = 512 * 1024
 """The size of a frame's body before compression, beyond which it is cut between two rows, unless its log says less."""
@@ -46,11 +46,6 @@ _SPINE_BYTES: Final = 34
 _IDLE: Final = 1
 _REACHED: Final = 2
 """Flags of a header; with `_REACHED` its time is meant."""
-
-
-@final
-class UnknownSchema(StateError):  # noqa: N818 - the name says what is unknown
-    """A frame has a schema that no known revision of the topic has: the manifest may have grown meanwhile."""
 
 
 @final
@@ -87,7 +82,7 @@ def empty_batch(manifest: Manifest) -> Batch:
 def encode(frame: Frame, manifest: Manifest) -> bytes:
     """Return a frame as bytes.
 
-    Raises StateError if the payloads do not have the manifest's columns.
+    Raises StateError if the payloads do not have the columns of any of the manifest's revisions.
     """
     batch = frame.batch
     spine = pa.RecordBatch.from_arrays(
@@ -103,15 +98,8 @@ def encode(frame: Frame, manifest: Manifest) -> bytes:
         schema=_SPINE,
     )
     parts = [(_SPINE_PART, spine.serialize())]
-    for number, (payload, stream) in enumerate(zip(batch.payloads, manifest.streams, strict=True)):
-        if payload.num_rows:
-            if not payload.schema.equals(stream.schema):
-                raise StateError(
-                    f"topic {manifest.topic!r}, stream {stream.name!r}",
-                    wanted=str(stream.schema),
-                    got=str(payload.schema),
-                )
-            parts.append((number, payload.serialize()))
+    streams = manifest.revision_of(batch)
+    parts += [(number, payload.serialize()) for number, payload in enumerate(batch.payloads) if payload.num_rows]
     body = b"".join(piece for number, part in parts for piece in (_PART.pack(number, part.size), part))
     packed = _CODEC.compress(body, asbytes=True)
     announces = frame.reached_us is not None
@@ -120,7 +108,7 @@ def encode(frame: Frame, manifest: Manifest) -> bytes:
         manifest.engine,
         _IDLE * frame.idle + _REACHED * announces,
         manifest.incarnation,
-        manifest.fingerprint,
+        fingerprint(streams),
         frame.producer,
         len(batch),
         *frame.after,
@@ -141,8 +129,7 @@ def decode(raw: bytes, manifest: Manifest) -> Frame:
 
     One of an older revision is brought into the newest: its streams get the columns that came later.
 
-    Raises StateError if the bytes are damaged, or belong to another engine, generation or incarnation;
-    UnknownSchema, which is one, if their schema is no revision's.
+    Raises StateError if the bytes are damaged, or belong to another engine, generation, incarnation or schema.
     """
     where = f"topic {manifest.topic!r}, frame"
     if len(raw) < _HEADER.size + _CHECK.size:
@@ -159,7 +146,7 @@ def decode(raw: bytes, manifest: Manifest) -> Frame:
         raise StateError(where, wanted=f"(engine, incarnation, generation) = {wanted}", got=got)
     streams = manifest.known.get(fields[4])
     if streams is None:
-        raise UnknownSchema(where, wanted=f"the streams of one of revisions 1 to {manifest.revision}", got="others")
+        raise StateError(where, wanted=f"the streams of one of revisions 1 to {manifest.revision}", got="others")
     body = _CODEC.decompress(packed, decompressed_size=fields[15])
     spine = None
     payloads = [no_rows(stream.schema) for stream in streams]

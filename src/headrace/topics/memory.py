@@ -24,6 +24,13 @@ class _MemoryTopic(Topic):
     def manifest(self) -> Manifest:
         return self._manifest
 
+    @property
+    def partitions(self) -> int:
+        return len(self._frames)
+
+    def amend(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+
     def append(self, partition: int, frame: Frame) -> Receipt:
         self._frames[partition].append(encode(frame, self._manifest))
         return Receipt(len(self._frames[partition]) - 1)
@@ -67,7 +74,7 @@ class MemoryLog(Log):
         if known is None:
             incarnation = len(self._topics) + 1
             known = self._topics[manifest.topic] = _MemoryTopic(replace(manifest, incarnation=incarnation), partitions)
-        known.manifest.check_same(manifest)
+        known.amend(known.manifest.amended(manifest, [known.end(partition) for partition in range(known.partitions)]))
         return known
 
     def open(self, topic: str) -> Topic:

@@ -4,19 +4,21 @@ For each producer it keeps the position it is *through*. It takes a frame iff `a
 rows at or below, and then stands at `through`. Anything else is a duplicate or lies behind a gap.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, final
 
 import numpy as np
 
 from headrace.core.errors import StateError
 from headrace.core.position import K_BITS, START, Position
-from headrace.core.records import Batch
+from headrace.core.records import Batch, Kind, Verdict
+from headrace.core.time import UNSPOKEN_US
 from headrace.topics.contract import Topic
 from headrace.topics.cut import Cut
 from headrace.topics.digest import running_digest
 from headrace.topics.frame import Frame
+from headrace.topics.watermark import Watermark
 
 __all__ = ["Reader", "Taken"]
 
@@ -41,23 +43,31 @@ class Reader:
 
     Raises StateError if a producer's running digest does not fit what was taken before: another build or another
     history wrote it, and the stage stops rather than mix the two.
+
+    `waited_for` names the producers whose event times make the watermark, which then stands beside each row.
     """
 
-    def __init__(self, topic: Topic, partition: int = 0) -> None:
+    def __init__(self, topic: Topic, partition: int = 0, *, waited_for: Sequence[str] = ()) -> None:
         self.topic: Final = topic
         self.partition: Final = partition
+        self._waited_for = tuple(waited_for)
         self.skipped = 0
-        """Frames that were not taken: duplicates, gaps and unlisted producers."""
-        self._stand(topic.cut(partition))
+        """Frames that were not taken: duplicates, gaps, unlisted producers and retired ones that go on."""
+        cut = topic.cut(partition)
+        self._stand(replace(cut, low_us=UNSPOKEN_US))  # What others waited for is another watermark.
 
     def _stand(self, cut: Cut) -> None:
         self.offset = cut.offset
         self.through = dict(cut.through)
         self.digests = dict(cut.digests)
+        self.watermark = Watermark(cut.reached, cut.idle, cut.low_us)
 
     def read(self, limit: int) -> Iterator[Taken]:
         """Yield what is taken of at most `limit` further frames; a frame without new rows is passed over."""
-        for offset, frame in self.topic.read(self.partition, self.offset, limit):
+        found = self.topic.read(self.partition, self.offset, limit)
+        if not found or found[0][0] != self.offset:
+            self._check_trimmed()
+        for offset, frame in found:
             self.offset = offset + 1
             taken = self.take(offset, frame)
             if taken is not None:
@@ -66,21 +76,68 @@ class Reader:
     def take(self, offset: int, frame: Frame) -> Taken | None:
         """Apply the rule to one frame."""
         there = self.through.get(frame.producer, START)
-        if not self._listed(frame.producer) or not self._next(frame, there):
+        if not self._listed(frame.producer) or self._over(frame):
+            self.skipped += 1
+            return None
+        if frame.idle:
+            self._heed(frame, there, offset)
+            return None
+        if not self._next(frame, there):
             self.skipped += 1
             return None
         fresh = frame.batch.above(there)
         if self.topic.manifest.digested:
             self._check_digest(frame, fresh, offset)
         self.through[frame.producer] = frame.through
+        if frame.reached_us is not None:
+            self.watermark.announce(frame.producer, frame.reached_us, waited_for=self._waiting(offset))
         if len(fresh) == 0:
             return None
+        fresh = self._timed(frame.producer, fresh, offset)
         first = len(frame.batch) - len(fresh)
         own = np.arange(first, len(frame.batch), dtype=np.int64) << K_BITS
         return Taken(offset, frame.producer, fresh, fresh.placed(np.full(len(fresh), offset, np.int64), own))
 
+    def _check_trimmed(self) -> None:
+        """Raise StateError if the frames that come next were trimmed: what follows would be a gap for ever."""
+        begin = self.topic.begin(self.partition)
+        if begin > self.offset:
+            raise StateError(
+                f"topic {self.topic.manifest.topic!r}",
+                wanted=f"a reader at its cut {begin} or above (another owner is ahead: start again)",
+                got=self.offset,
+            )
+
     def _listed(self, producer: int) -> bool:
         return producer < len(self.topic.manifest.producers)
+
+    def _heed(self, frame: Frame, there: Position, offset: int) -> None:
+        """Heed a tick where it stands exactly at what was taken: above, it is stale; below, records are missing."""
+        if frame.after == there:
+            self.watermark.rest(frame.producer, waited_for=self._waiting(offset))
+        else:
+            self.skipped += 1
+
+    def _timed(self, producer: int, fresh: Batch, offset: int) -> Batch:
+        """Return rows with the watermark beside each, if anybody is waited for."""
+        manifest = self.topic.manifest
+        if manifest.generation:
+            return fresh
+        tells = np.array([stream.kind in (Kind.REQUEST, Kind.EVENT) for stream in manifest.streams])
+        speaks = tells[fresh.stream] & (fresh.verdict <= Verdict.LATE)
+        times = np.where(speaks, fresh.event_time, UNSPOKEN_US)
+        reached = self.watermark.speak(producer, times, waited_for=self._waiting(offset))
+        return replace(fresh, reached=reached) if self._waited_for else fresh
+
+    def _waiting(self, offset: int) -> tuple[int, ...]:
+        """Return who is waited for at an offset: not those that had retired before it."""
+        manifest = self.topic.manifest
+        left = [name for name, ends in manifest.left.items() if ends[self.partition] <= offset]
+        return tuple(manifest.producers.index(name) for name in self._waited_for if name not in left)
+
+    def _over(self, frame: Frame) -> bool:
+        """Return whether a frame of a retired producer reaches beyond where that one ended: a zombie goes on."""
+        return frame.through > self.topic.manifest.last.get(frame.producer, frame.through)
 
     def _next(self, frame: Frame, there: Position) -> bool:
         """Return whether a frame holds the next positions of a producer that is through `there`."""
@@ -98,7 +155,15 @@ class Reader:
 
     def cut(self) -> Cut:
         """Return where the reader stands."""
-        return Cut(self.offset, dict(self.through), dict(self.digests))
+        told = self.watermark
+        return Cut(
+            self.offset,
+            dict(self.through),
+            dict(self.digests),
+            dict(told.reached),
+            tuple(sorted(told.idle)),
+            told.low_us,
+        )
 
     def snapshot(self, cut: Cut | None = None) -> dict[str, Any]:
         """Return a cut, else the one at which the reader stands, as JSON can hold it."""
@@ -109,6 +174,9 @@ class Reader:
             "incarnation": self.topic.manifest.incarnation,
             "through": {names[number]: list(position) for number, position in sorted(cut.through.items())},
             "digests": {names[number]: digest for number, digest in sorted(cut.digests.items())},
+            "reached": {names[number]: reached for number, reached in sorted(cut.reached.items())},
+            "idle": [names[number] for number in cut.idle],
+            "low_us": cut.low_us,
         }
 
     def restore(self, cut: dict[str, Any]) -> None:
@@ -128,7 +196,10 @@ class Reader:
             )
         numbers = {name: number for number, name in enumerate(manifest.producers)}
         through = {numbers[name]: Position(*place) for name, place in cut["through"].items()}
-        self._stand(Cut(cut["offset"], through, {numbers[name]: digest for name, digest in cut["digests"].items()}))
+        digests = {numbers[name]: digest for name, digest in cut["digests"].items()}
+        reached = {numbers[name]: time for name, time in cut["reached"].items()}
+        idle = tuple(numbers[name] for name in cut["idle"])
+        self._stand(Cut(cut["offset"], through, digests, reached, idle, cut["low_us"]))
 
     def _check_digest(self, frame: Frame, fresh: Batch, offset: int) -> None:
         """Compare the digest of the rows below with ours; equality is checked where the first new row stands."""

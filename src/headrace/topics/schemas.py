@@ -9,9 +9,11 @@ from typing import Final
 
 import pyarrow as pa
 
-from headrace.core.records import Kind, StreamSchema
+from headrace.core.records import Batch, Kind, StreamSchema
+from headrace.core.time import ENDED_US
 
 __all__ = [
+    "COMMAND",
     "CONTROL",
     "INBOX",
     "LABEL",
@@ -21,6 +23,7 @@ __all__ = [
     "TICK",
     "example_streams",
     "feature_streams",
+    "has_ended",
     "no_rows",
     "prediction_streams",
 ]
@@ -37,6 +40,23 @@ REJECTED: Final = StreamSchema(
 
 PROGRESS: Final = StreamSchema("progress", Kind.PROGRESS, pa.schema([("until", pa.int64())]))
 """Every row that arrived before `until` stands above in the log (on [control]: no version or score before it)."""
+
+COMMAND: Final = StreamSchema(
+    "command",
+    Kind.COMMAND,
+    pa.schema(
+        [
+            ("command", pa.string()),
+            ("goal", pa.string()),
+            ("expected", pa.string()),
+            ("source", pa.string()),
+            ("key", pa.string()),
+        ]
+    ),
+)
+"""A person's command to all that read [events]. "activate": let generation `goal` act if now `expected` does.
+"forget": drop what is known of one `key` (JSON, field: value) of `source`. Its id names it once and for ever.
+"""
 
 LABEL: Final = StreamSchema(
     "label",
@@ -102,8 +122,24 @@ CONTROL: Final = (
         pa.schema([("action", pa.string()), ("why", pa.string())]),
     ),
     PROGRESS,
+    StreamSchema(
+        "skip",
+        Kind.CONTROL,
+        pa.schema(
+            [
+                ("task", pa.string()),
+                ("offset", pa.int64()),
+                ("row", pa.int64()),
+                ("why", pa.string()),
+                ("refused", pa.string()),
+            ]
+        ),
+    ),
 )
-"""The order of all decisions: versions, pointer moves, scores in force, alarms, decisions, promises."""
+"""The order of all decisions: versions, pointer moves, scores in force, alarms, decisions, promises, skips.
+
+A skip leaves one row of a task's input out, unless `refused` says why not.
+"""
 
 SKETCHES: Final = (
     StreamSchema(
@@ -137,12 +173,19 @@ INBOX: Final = (
             [("command", pa.string()), ("champion", pa.string()), ("expected", pa.string()), ("hold", pa.bool_())]
         ),
     ),
+    StreamSchema(
+        "skip",
+        Kind.COMMAND,
+        pa.schema([("task", pa.string()), ("offset", pa.int64()), ("row", pa.int64()), ("why", pa.string())]),
+    ),
 )
-"""A person's commands: move `champion` there if it now is `expected`; `hold` keeps later versions from taking over."""
+"""A person's commands. `command`: move `champion` there if it now is `expected`; `hold` keeps later versions from
+taking over. `skip`: leave one row of the input of `task` out, if the task has not passed it.
+"""
 
 
 def feature_streams(dense: int, ids: int) -> tuple[StreamSchema, ...]:
-    """Return the streams of [features]: requests with their vectors, labels, progress."""
+    """Return the streams of [features]: requests with their vectors, labels, progress, commands."""
     request = StreamSchema(
         "request",
         Kind.REQUEST,
@@ -154,11 +197,11 @@ def feature_streams(dense: int, ids: int) -> tuple[StreamSchema, ...]:
             ]
         ),
     )
-    return request, LABEL, PROGRESS
+    return request, LABEL, PROGRESS, COMMAND
 
 
 def prediction_streams(dense: int, ids: int) -> tuple[StreamSchema, ...]:
-    """Return the streams of [predictions]: answered requests, labels, progress.
+    """Return the streams of [predictions]: answered requests, labels, progress, commands.
 
     `version` is the number of the model that was in force (-1: none), `fallback` the reason why its score was not
     used, `control` the offset in [control] up to which `predict` had read, `drift` the highest score in force in
@@ -180,7 +223,7 @@ def prediction_streams(dense: int, ids: int) -> tuple[StreamSchema, ...]:
             ]
         ),
     )
-    return request, LABEL, PROGRESS
+    return request, LABEL, PROGRESS, COMMAND
 
 
 def example_streams(dense: int, ids: int) -> tuple[StreamSchema, ...]:
@@ -202,6 +245,12 @@ def example_streams(dense: int, ids: int) -> tuple[StreamSchema, ...]:
         ),
     )
     return example, PROGRESS
+
+
+def has_ended(batch: Batch, progress: int) -> bool:
+    """Return whether the rows of stream `progress` in a batch say that nothing more will come."""
+    rows = batch.payloads[progress]
+    return rows.num_rows > 0 and bool(rows["until"][-1].as_py() >= ENDED_US)
 
 
 @cache

@@ -10,7 +10,7 @@ from headrace.core.records import Batch
 from headrace.topics.contract import PENDING, Receipt, Topic
 from headrace.topics.cut import Cut
 from headrace.topics.digest import running_digest
-from headrace.topics.frame import Frame, cut
+from headrace.topics.frame import Frame, cut, empty_batch
 from headrace.topics.reader import Reader
 
 __all__ = ["Outstanding", "Writer"]
@@ -130,6 +130,37 @@ class Writer:
                 self._sent.append((self._topic.append(self._partition, frame), frame))
             self._through, self._digest = end, after
         self.settle()
+
+    def tick(self) -> None:
+        """Say that the source is idle where this writer stands: nobody waits for it until its next record.
+
+        A tick takes no place. It is heeded by readers that have taken everything up to here.
+        """
+        if self._through >= self._taken:
+            self._send(
+                Frame(
+                    self._number, self._through, self._through, self._nothing(), self._digest, self._digest, idle=True
+                )
+            )
+
+    def progress(self, reached_us: int, at: Position) -> None:
+        """Announce how far event time has come with a record that went to another partition, whose position is `at`.
+
+        Announce each of `watermark.crossings`, in the order of the records.
+        """
+        if at > self._taken:
+            nothing = self._nothing()
+            self._send(
+                Frame(self._number, self._through, at, nothing, self._digest, self._digest, reached_us=reached_us)
+            )
+        self._through = max(self._through, at)
+
+    def _send(self, frame: Frame) -> None:
+        self._sent.append((self._topic.append(self._partition, frame), frame))
+        self.settle()
+
+    def _nothing(self) -> Batch:
+        return empty_batch(self._topic.manifest)
 
     def _end(self, piece: Batch) -> Position:
         """Return the last position that a piece covers: a row and its number among those of one cause."""

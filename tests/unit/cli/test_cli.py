@@ -119,6 +119,7 @@ def test_verify_answers_yes_with_0_and_no_with_1(shell: Shell, ended: Path, monk
         "vectors": PAYMENTS,
         "differ": 0,
         "first": [],
+        "beyond": [],
     }
     assert shell.good("verify", ended) == f"0 of {2 * PAYMENTS} differ\n"
     monkeypatch.setattr(

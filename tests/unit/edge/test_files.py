@@ -271,6 +271,22 @@ def test_many_bad_lines_of_json_are_looked_at_alone_and_the_others_are_not(
         assert line == (b'{"a": 7, "b": 2}' if error.startswith("a:") else b'{"a": "z", "b": "3"}')
 
 
+def test_an_object_may_be_nested_64_deep_and_its_texts_may_hold_any_bracket(tmp_path: Path) -> None:
+    lines = [b'{"z":' + b"[" * deep + b"]" * deep + b"}" for deep in (63, 64, 100_000)]
+    lines.append(b'{"a":"' + b'[{\\"' * 70 + b'"}')
+    for data in (lines, [b'{"b":"3"}', *lines], [*lines, b"{}"] * 40):
+        raw = read(tmp_path, "jsonl", b"".join(line + b"\n" for line in data))
+        found = told(raw)
+        for row, line in enumerate(data):
+            if line in lines[1:3]:
+                assert found[row] == ("malformed",)
+            elif line in lines:
+                assert len(found[row]) == 2
+    assert {broken.error for broken in raw.broken} == {
+        "line: wanted one JSON object, nested at most 64 deep, got a deeper one"
+    }
+
+
 CSV_LINES = st.lists(st.text(alphabet='a1," .\r\t', min_size=1, max_size=7), max_size=8)
 JSON_LINES = st.lists(
     st.one_of(
@@ -286,6 +302,11 @@ JSON_LINES = st.lists(
                 '{"b":1}{"b":2}',
                 '{"a":"é"}',
                 '{"z":{}',
+                '{"b":' + "1" * 5_000 + "}",
+                '{"z":' + "[" * 63 + "]" * 63 + "}",
+                '{"z":' + "[" * 64 + "]" * 64 + "}",
+                '{"z":' + "[" * 3_000 + "]" * 3_000 + "}",
+                '{"a":"' + '[{\\"' * 70 + '"}',
             ]
         ),
     ),

@@ -18,9 +18,11 @@ STREAMS = (
 )
 
 
-def manifest(*, producers: tuple[str, ...] = ("a", "b"), digested: bool = True) -> Manifest:
+def manifest(
+    *, producers: tuple[str, ...] = ("a", "b"), digested: bool = True, generation: str = "00000000000000aa"
+) -> Manifest:
     """Return the manifest of a topic with two streams and two producers."""
-    return Manifest(topic="topic", streams=STREAMS, producers=producers, digested=digested)
+    return Manifest(topic="topic", streams=STREAMS, producers=producers, digested=digested, generation=generation)
 
 
 def rows(places: list[tuple[int, int]], *, seed: int = 0) -> Batch:

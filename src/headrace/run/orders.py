@@ -1,0 +1,143 @@
+"""A person's commands to all that read [events]: which generation acts, and what is to be forgotten.
+
+Each goes into the inbox [commands] under an id; its task, the second producer of [events], passes it on. The inbox is
+small and is kept, so what all commands so far have come to is read from it.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from headrace.core.errors import ConfigError, StateError, nearest
+from headrace.core.position import ALL, Position
+from headrace.core.schema import FieldSchema
+from headrace.core.time import instant_us
+from headrace.run.clock import Clock
+from headrace.run.deployment import COMMANDS, EVENTS, Deployment
+from headrace.run.taken import taken
+from headrace.run.worker import Worker
+from headrace.store.acting import ACTIVATE, Acting
+from headrace.topics.entries import Entry, batch_of, entries_of
+from headrace.topics.schemas import COMMAND
+from headrace.topics.writer import Writer
+
+__all__ = ["FORGET", "acting_generation", "activate", "forget", "generations"]
+
+FORGET: Final = "forget"
+_DOOR: Final = "door"
+_TRIES: Final = 8
+_KEPT: Final = (
+    "the records of before in [events], until retention trims them",
+    "groupings by other fields",
+    "what models have learnt",
+)
+_TRUTHS: Final = {"true": True, "false": False}
+
+
+def acting_generation(deployment: Deployment) -> str:
+    """Return the generation that acts after all commands so far."""
+    acting = Acting(deployment.topic(EVENTS).manifest.acting)
+    seen: set[str] = set()
+    for entry in _commands(deployment):
+        if entry.id not in seen:
+            seen.add(entry.id)
+            acting.fold(entry.columns)
+    return acting.generation
+
+
+def generations(deployment: Deployment) -> dict[str, str]:
+    """Return every generation that has topics in the log, with the name of its pipeline."""
+    manifests = [deployment.log.open(name).manifest for name in deployment.log.names()]
+    return {one.generation: one.topic.split(".", maxsplit=1)[0] for one in manifests if one.generation}
+
+
+def activate(deployment: Deployment, *, clock: Clock) -> dict[str, object]:
+    """Let this generation act from here on in [events], instead of the one that acts now; return what came of it.
+
+    The command names the generation that it replaces, so a second copy of it, or one that comes too late, does
+    nothing. Requests that stand in [events] before it are acted on by the old one, those behind it by the new one.
+    """
+    was = acting_generation(deployment)
+    wanted = deployment.generation
+    columns = {"command": ACTIVATE, "goal": wanted, "expected": was, "source": None, "key": None}
+    done = _send(deployment, columns, f"activate {wanted} if {was}", clock) if was != wanted else None
+    now = acting_generation(deployment)
+    return {"command": done, "moved": now == wanted != was, "acting": now, "was": was}
+
+
+def forget(deployment: Deployment, source: str, key: Sequence[str], *, clock: Clock) -> dict[str, object]:
+    """Drop what the features know of one key of a source: `FIELD=VALUE` for each of its fields; return what was said.
+
+    Every generation obeys, each in all of its groupings of that source by exactly these fields.
+
+    Raises ConfigError for a source, a field or a value that there is not, or if no feature groups by these fields.
+    """
+    streams = {stream.name: stream.settings for stream in deployment.pipeline.sources()}
+    if source not in streams:
+        wanted = f"a source of {deployment.pipeline.name!r} ({', '.join(streams)})"
+        raise ConfigError("forget", wanted=wanted, got=source + nearest(source, streams))
+    values = _values(source, streams[source].schema.fields, key)
+    known = deployment.engine().groupings(source)
+    if frozenset(values) not in map(frozenset, known):
+        listed = "; ".join(" ".join(f"{name}=..." for name in names) for names in known) or "none"
+        raise ConfigError(f"forget {source}", wanted=f"a key by which features group it ({listed})", got=" ".join(key))
+    text = json.dumps(values, sort_keys=True)
+    columns = {"command": FORGET, "goal": None, "expected": None, "source": source, "key": text}
+    done = _send(deployment, columns, f"forget {source} {text}", clock)
+    return {"command": done, "source": source, "key": values, "kept": list(_KEPT)}
+
+
+def _commands(deployment: Deployment) -> list[Entry]:
+    return [entry for piece in taken(deployment.topic(COMMANDS)) for entry in entries_of(piece.batch, (COMMAND,))]
+
+
+def _send(deployment: Deployment, columns: dict[str, str | None], text: str, clock: Clock) -> str:
+    """Put a command into the inbox, and let its task pass it on; return its id."""
+    topic = deployment.topic(COMMANDS)
+    for _ in range(_TRIES):
+        offset = topic.end(0)
+        id_ = hashlib.sha256(f"{text} at {offset}".encode()).hexdigest()[:16]
+        door = Writer(topic, _DOOR)
+        door.start()
+        command = Entry(COMMAND.name, offset, 0, clock.now_us(), dict(columns), id_)
+        door.write(batch_of([command], (COMMAND,)), Position(offset, ALL))
+        deployment.log.sync()
+        if any(entry.id == id_ for entry in _commands(deployment)):
+            worker = Worker(deployment.log, deployment.place(("command",)), clock=clock)
+            worker.start()
+            worker.run()
+            return id_
+        # Somebody else's command took this place of the inbox in the same moment: take the next.
+    raise StateError("inbox [commands]", wanted=f"a free place within {_TRIES} tries (try again)", got="none")
+
+
+def _values(source: str, fields: Sequence[FieldSchema], key: Sequence[str]) -> dict[str, object]:
+    """Return the values of a key, as JSON can hold them; times are microseconds UTC."""
+    by_name = {field.name: field for field in fields}
+    values: dict[str, object] = {}
+    for part in key:
+        name, equals, text = part.partition("=")
+        if not equals or name not in by_name or name in values:
+            wanted = f"FIELD=VALUE, each of {', '.join(by_name)} at most once"
+            raise ConfigError(f"forget {source}", wanted=wanted, got=part + nearest(name, by_name))
+        values[name] = _value(f"forget {source} {name}", by_name[name], text)
+    return values
+
+
+def _value(where: str, field: FieldSchema, text: str) -> object:
+    try:
+        match field.kind:
+            case "number":
+                return float(text)
+            case "integer":
+                return int(text)
+            case "bool":
+                return _TRUTHS[text.lower()]
+            case "time":
+                return instant_us(datetime.fromisoformat(text))
+            case _:
+                return text
+    except (ValueError, KeyError) as error:
+        raise ConfigError(where, wanted=f"a {field.kind}", got=text) from error

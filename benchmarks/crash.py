@@ -37,6 +37,8 @@ replay from a snapshot of a few tenths of a second ago is a fraction of it.
 _COMPARED: Final = {"features": "features", "predictions": "predictions", "weights": "control"}
 _HEADRACE: Final = (sys.executable, "-c", "from headrace.cli import main; main()")
 _SNAPSHOT_S: Final = "0.1"
+_EARLY: Final = 0.2
+_PATIENCE_S: Final = 60
 _DATA: Final = Path(".demo/data")
 
 
@@ -92,16 +94,24 @@ def _killed_until_done(
     command = _command(project)
     kills, recoveries = 0, []
     workers = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(owners)]
-    watch: tuple[float, int] | None = None
+    watch: float | None = None
     try:
         while True:
-            until = time.monotonic() + draw.uniform(0.9 * span[0], span[0] + 0.5 * (span[1] - span[0]))
-            while time.monotonic() < until:
+            # Now and then while it still starts; else some time after it has brought the log further.
+            early = draw.random() < _EARLY
+            until = time.monotonic() + span[0] * draw.uniform(0.3, 1.0) if early else None
+            began, before = time.monotonic(), _frames(project)
+            while until is None or time.monotonic() < until:
                 if any(worker.poll() is not None for worker in workers):
                     break
-                if watch is not None and _frames(project) > watch[1]:
-                    recoveries.append(time.monotonic() - watch[0])
-                    watch = None
+                if _frames(project) > before:
+                    if watch is not None:
+                        recoveries.append(time.monotonic() - watch)
+                        watch = None
+                    if until is None:
+                        until = time.monotonic() + draw.uniform(0, 0.5 * (span[1] - span[0]))
+                if time.monotonic() - began > _PATIENCE_S:
+                    raise RuntimeError(f"no progress in {_PATIENCE_S} seconds")
                 time.sleep(0.005)
             ended = [worker.poll() for worker in workers]
             if any(code not in (None, 0) for code in ended):
@@ -116,9 +126,8 @@ def _killed_until_done(
                 worker.wait()
                 kills += 1
             alone = len(victims) == len(workers)
-            held = _frames(project)
             workers = [worker for worker in workers if worker.returncode is None]
-            watch = (time.monotonic(), held) if alone else None
+            watch = time.monotonic() if alone else None
             workers += [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(owners - len(workers))]
     finally:
         for worker in workers:

@@ -13,7 +13,7 @@ from multiprocessing import get_context
 from typing import Any, Final
 
 from headrace.testing.simulation.campaign import explain, run_seeds
-from headrace.testing.simulation.faults import ALL_FAULTS, NO_FAULTS
+from headrace.testing.simulation.faults import NO_FAULTS
 from headrace.testing.simulation.mutants import MUTANTS
 from headrace.testing.simulation.pipelines import Pipelines
 
@@ -32,7 +32,9 @@ def run(*, quick: bool, seeds: int = 2_000, mutant_seeds: int = 200) -> dict[str
     if quick:
         seeds, mutant_seeds = 200, 40
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=get_context("spawn")) as pool:
-        list(pool.map(run_seeds, [0] * 2 * (os.cpu_count() or 1), [1] * 2 * (os.cpu_count() or 1)))  # Processes are up, kernels warm.
+        list(
+            pool.map(run_seeds, [0] * 2 * (os.cpu_count() or 1), [1] * 2 * (os.cpu_count() or 1))
+        )  # Processes are up, kernels warm.
         started = time.monotonic()
         tallies = list(pool.map(run_seeds, range(0, seeds, _CHUNK), _counts(seeds)))
         minutes = (time.monotonic() - started) / 60

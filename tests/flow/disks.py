@@ -164,7 +164,7 @@ def recorded_fsync(tape: Tape, real: Callable[[int], None] = os.fsync) -> Callab
     """Return an fsync that writes down which file was forced."""
 
     def fsync(handle: int) -> None:
-        path = Path(os.readlink(f"/proc/self/fd/{handle}"))
+        path = Path(f"/proc/self/fd/{handle}").readlink()
         tape.done.append(Operation("force names" if path.is_dir() else "force", path.name))
         real(handle)
 

@@ -6,9 +6,9 @@ import resource
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 
 import apsw
 import numpy as np
@@ -38,6 +38,9 @@ from tests.flow.disks import (
 from tests.flow.test_history import command, config_file
 from tests.unit.topics.rows import STREAMS, rows
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 SAVES = 6
 TURNS = 14
 
@@ -62,7 +65,9 @@ def test_a_power_cut_leaves_each_snapshot_whole_or_not_there_and_the_newest_that
         folder = tmp_path / f"{stop}"
         put_back(image(tape.done[:stop], lambda place, one: fate), folder)
         found = [meta["number"] for arrays, meta in Snapshots(FolderBlobs(folder)).newest_first()]
-        assert all((arrays["w"] == meta["number"]).all() for arrays, meta in Snapshots(FolderBlobs(folder)).newest_first())
+        assert all(
+            (arrays["w"] == meta["number"]).all() for arrays, meta in Snapshots(FolderBlobs(folder)).newest_first()
+        )
         promised = [number for place, number in tape.notes if place <= stop]
         assert found == sorted(found, reverse=True)
         if promised:
@@ -111,7 +116,9 @@ def work(log: EmbeddedLog, tape: Tape) -> list[list[tuple[str, int]]]:
         mine = []
         for name in draw.choices(sorted(topics), k=draw.randint(1, 3)):
             number = ends[name]
-            frame = Frame(0, Position(number - 1, ALL), Position(number, ALL), rows([(number, row) for row in range(40)]))
+            frame = Frame(
+                0, Position(number - 1, ALL), Position(number, ALL), rows([(number, row) for row in range(40)])
+            )
             topics[name].append(0, frame)
             ends[name] += 1
             mine.append((name, number))

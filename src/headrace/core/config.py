@@ -178,7 +178,9 @@ def load_config(path: Path) -> Config:
 def _check(where: str, config: Config) -> None:
     for topic, size_us in config.retention_us.items():
         if size_us <= 0:
-            raise ConfigError(f"{where} [{_RETENTION}] {topic}", wanted="more than nothing", got=config.retention[topic])
+            raise ConfigError(
+                f"{where} [{_RETENTION}] {topic}", wanted="more than nothing", got=config.retention[topic]
+            )
     for name, source in config.sources.items():
         if (source.path is None) == (not source.paths):
             got = "neither" if source.path is None else "both"

@@ -99,7 +99,7 @@ def _with_defaults(source: SourceSettings) -> pa.Schema:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """Where and how a pipeline runs: the log, the places for blobs (none: no snapshots), the clock, and whether it is history or live.
+    """Where and how a pipeline runs: log, places for blobs (none: no snapshots), clock, and history or live.
 
     In history nothing reads a clock, and `predict` waits for the promises of `learn` and `judge`.
     """
@@ -187,9 +187,7 @@ class Deployment:
 
     def control(self, *, promises: tuple[str, ...] = ()) -> ControlView:
         """Return a view of [control] from where it may be read."""
-        return ControlView(
-            self.topic("control"), promises=promises, summaries=self.summaries(), bundles=self.bundles()
-        )
+        return ControlView(self.topic("control"), promises=promises, summaries=self.summaries(), bundles=self.bundles())
 
     def _skipped(self, task: str) -> frozenset[Position]:
         """Return what a task leaves out of its input, as [control] says now."""

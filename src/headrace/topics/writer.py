@@ -2,16 +2,18 @@
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from headrace.core.errors import StateError, SurroundingsError
 from headrace.core.position import START, Position
 from headrace.core.records import Batch
 from headrace.topics.contract import PENDING, Receipt, Topic
-from headrace.topics.cut import Cut
 from headrace.topics.digest import running_digest
 from headrace.topics.frame import Frame, cut, empty_batch
 from headrace.topics.reader import Reader
+
+if TYPE_CHECKING:
+    from headrace.topics.cut import Cut
 
 __all__ = ["Outstanding", "Writer"]
 
@@ -87,7 +89,7 @@ class Writer:
         if self._back is not None and self._from_cut and self._tail.through.get(self._number, START) > self._through:
             raise StateError(
                 f"topic {self._topic.manifest.topic!r}",
-                wanted=f"its own rows above {self._through}, which it must read back (an older cut, or a new generation)",
+                wanted=f"its own rows above {self._through}, to be read back (a new generation)",
                 got="they were trimmed",
             )
         self._read_tail()
@@ -172,7 +174,7 @@ class Writer:
         if (running_digest(self._digest, old) if len(old) else self._digest) != self._taken_digest:
             raise StateError(
                 f"topic {self._topic.manifest.topic!r}",
-                wanted="an input that gives what was taken from it before (did it lose records? start a new generation)",
+                wanted="an input that gives what was taken from it before (did it lose any? start a new generation)",
                 got=f"other rows up to {self._taken}",
             )
         self._taken_digest = None

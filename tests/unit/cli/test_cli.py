@@ -13,7 +13,7 @@ from headrace.cli import VERBS, main
 from headrace.run.starter import write_starter
 
 PAYMENTS: Final = 400
-TOPICS: Final = ["events", "features", "predictions", "examples", "sketches", "control", "inbox"]
+TOPICS: Final = ["events", "features", "predictions", "examples", "sketches", "control", "inbox", "commands"]
 
 
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[int, str, str]:

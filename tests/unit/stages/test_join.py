@@ -15,11 +15,11 @@ from headrace.core.time import ENDED_US
 from headrace.stages.join import Join
 from headrace.store.snapshots import packed, unpacked
 from headrace.topics.contract import Topic
+from headrace.topics.cut import Cut
 from headrace.topics.digest import row_digests
 from headrace.topics.entries import Entry, batch_of
 from headrace.topics.manifest import Manifest
 from headrace.topics.memory import MemoryLog
-from headrace.topics.cut import Cut
 from headrace.topics.reader import Reader
 from headrace.topics.schemas import prediction_streams
 from headrace.topics.writer import Writer

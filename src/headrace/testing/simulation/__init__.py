@@ -1,1 +1,1 @@
-"""The simulation: the real reader, writer, snapshots, tasks and stages under a seeded scheduler that lets things fail."""
+"""The simulation: the real reader, writer, snapshots, tasks and stages under a scheduler that lets things fail."""

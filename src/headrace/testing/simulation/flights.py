@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from typing import Final, Literal
+from typing import Final, Literal, final
 
 import headrace as hr
 from headrace.core.source_settings import SourceSettings
@@ -22,6 +22,7 @@ _LARGE: Final = 400_000
 """Bytes of a record that nobody may take: more than a record may have, and than the simulated log has room for."""
 
 
+@final
 class _Departure(hr.Event):
     flight: str
     carrier: str
@@ -30,6 +31,7 @@ class _Departure(hr.Event):
     at: datetime
 
 
+@final
 class _Arrival(hr.Event):
     flight: str
     carrier: str

@@ -78,9 +78,11 @@ class Told(Sink):
         self.receiver = receiver
 
     def reached(self) -> Position | None:
+        """Return what the receiver has."""
         return self.receiver.reached
 
     def write(self, rows: pa.Table, after: Position, through: Position) -> None:
+        """Tell the receiver, then remember how far it came."""
         for request, body in zip(rows.column("id").to_pylist(), json_rows(rows), strict=True):
             key = webhook_sink.idempotency_key(flights.pipeline.name, self._action, request)
             self.receiver.bodies.setdefault(key, body)
@@ -292,7 +294,7 @@ class Followed:
         return followed
 
     def take(self, entry: Entry) -> None:
-        """A version takes over unless one is held; a command moves the champion if it knows who that is."""
+        """Let a version take over unless one is held, and a command move the champion if it knows who that is."""
         if entry.stream == "version":
             self.versions.append((entry.columns["number"], entry.columns["name"]))
             if not self.held:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final, final
+from typing import final
 
 from headrace.core.errors import SurroundingsError
 from headrace.run.task import Task

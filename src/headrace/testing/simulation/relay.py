@@ -9,6 +9,7 @@ repeat itself, and goes on from what the log took. Every task is the real one, o
 """
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from random import Random
 from typing import Final, TypeAlias, final
 
@@ -325,7 +326,15 @@ _READERS: Final[dict[str, tuple[str, ...]]] = {
 class Relay(World):
     """The relay over sources that are drawn."""
 
-    groups = (("ingest.0",), ("ingest.1",), ("fold",), ("choose.0",), ("choose.1",), ("tally",), ("guess",))
+    groups: Sequence[tuple[str, ...]] = (
+        ("ingest.0",),
+        ("ingest.1",),
+        ("fold",),
+        ("choose.0",),
+        ("choose.1",),
+        ("tally",),
+        ("guess",),
+    )
 
     def __init__(self, draw: Random) -> None:
         self.shared = SharedLog(frame_bytes=draw.choice([60, 150, 100_000]))
@@ -378,8 +387,7 @@ class Relay(World):
         """Return the engine number of the code that a process runs."""
         return ENGINE + process.build
 
-    @property
-    def build(self) -> int:
+    def made_by(self) -> int:
         """Return the build by which the log was made."""
         hops = self.shared.topics.get(self.called("hops", self.generation))
         return hops.manifest.engine - ENGINE if hops is not None else 0
@@ -514,7 +522,7 @@ class Relay(World):
         choices, totals = self.taken("choices"), self.taken("totals")
         return [
             *self.of_events(events),
-            *_of_hops(events, hops, self.factor(self.build, self.generation)),
+            *_of_hops(events, hops, self.factor(self.made_by(), self.generation)),
             *self.of_choices(hops, choices),
             *_of_totals(choices, totals),
             *_of_answers(choices, self.taken("answers")),
@@ -557,7 +565,7 @@ class Relay(World):
         return [(producer, row) for producer, _, batch in frames for row in values_of(batch)]
 
     def of_events(self, events: Sequence[Taken]) -> list[str]:
-        """Return what is wrong with [events]: each source's records stand there once, in order, but for compacted ones."""
+        """Return what is wrong with [events]: each source's records stand there once, in order."""
         wrong = []
         for number, source in enumerate(self.sources):
             taken = [row for producer, row in events if producer == f"ingest.{number}"]
@@ -581,7 +589,7 @@ def _of_hops(events: Sequence[Taken], hops: Sequence[Sequence[Taken]], factor: i
             wanted[(state >> k) % PARTS].append([key, state, k])
     found = [[row for _, row in rows] for rows in hops]
     wrong = [f"[hops/{part}] is not what [events] says" for part in range(PARTS) if found[part] != wanted[part]]
-    if sorted(sum(found, [])) != sorted(sum(wanted, [])):
+    if sorted(chain.from_iterable(found)) != sorted(chain.from_iterable(wanted)):
         wrong.append("a row of [hops] is lost or doubled")
     return wrong
 

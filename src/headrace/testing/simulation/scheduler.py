@@ -179,7 +179,7 @@ class _Run:
             self._begin(group, draw)
 
     def _begin(self, names: Sequence[str], draw: Random) -> None:
-        build = self.world.build if self.resting else int(draw.random() < self.faults.build)
+        build = self.world.made_by() if self.resting else int(draw.random() < self.faults.build)
         self.begun += 1
         process = Process.begun(self.begun, Random(draw.getrandbits(48)), build, self.world.shared)
         try:
@@ -188,7 +188,7 @@ class _Run:
                 task.start()
         except StateError as error:
             self.trace.append(f"refused: {', '.join(names)}: {error}")
-            if build == self.world.build:
+            if build == self.world.made_by():
                 self.refused = str(error)
             return
         except Exception as error:  # noqa: BLE001 - a start that dies of anything else is wrong

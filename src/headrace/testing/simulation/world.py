@@ -19,10 +19,8 @@ class World(ABC):
 
     shared: SharedLog
     """The log."""
-    groups: Sequence[Sequence[str]]
+    groups: Sequence[tuple[str, ...]]
     """The tasks, by name, in the groups that share a process when each has a process of its own kind."""
-    build: int = 0
-    """The build by which the log was made."""
 
     @abstractmethod
     def tasks(self, names: Sequence[str], process: Process, blobs: Callable[[str], Blobs]) -> list[Task]:
@@ -40,6 +38,10 @@ class World(ABC):
     def trim(self, draw: Random, blobs: Callable[[str], Blobs]) -> str | None:
         """Trim one topic as far as is safe; return what was done, or None."""
 
+    def made_by(self) -> int:
+        """Return the build by which the log was made."""
+        return 0
+
     def current(self, process: Process) -> bool:
         """Return whether a process runs the newest definition; an older one runs beside it and is not replaced."""
         return True
@@ -52,7 +54,7 @@ class World(ABC):
 def frames_as_taken(
     shared: SharedLog, topic: str, partition: int = 0, *, below: int | None = None
 ) -> Iterator[tuple[str, int, Batch]]:
-    """Yield (producer, offset, rows that count) for each frame, by the rule itself, written down without the reader's code.
+    """Yield (producer, offset, rows that count) for each frame, by the rule itself, written down without the reader.
 
     From the beginning, whatever was trimmed: the oracle sees the whole of history. `below`: up to that offset only.
     """
@@ -71,4 +73,4 @@ def frames_as_taken(
         fresh = [place for place, cause in enumerate(causes) if cause > at]
         if fresh:
             yield producers[frame.producer], offset, frame.batch.slice(fresh[0], len(causes))
-        there[frame.producer] = tuple(frame.through)
+        there[frame.producer] = (frame.through.offset, frame.through.sub)

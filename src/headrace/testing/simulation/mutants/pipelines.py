@@ -15,10 +15,10 @@ from headrace.core.time import UNSPOKEN_US
 from headrace.edge import files as edge_files
 from headrace.edge import history
 from headrace.edge.json_rows import json_rows
+from headrace.run import trimming
 from headrace.stages.command import Command
 from headrace.stages.contract import Outputs
 from headrace.stages.learn import Learn
-from headrace.run import trimming
 from headrace.store import bundles
 from headrace.store.bundles import Bundles
 from headrace.store.control import Champion, ControlView

@@ -10,8 +10,8 @@ from headrace.core.records import Batch
 from headrace.run.task import StageTask
 from headrace.store.snapshots import Arrays, Meta, Snapshots, unpacked
 from headrace.testing.simulation.faults import ALL_FAULTS
-from headrace.testing.simulation.mutants.plant import Mutant, planted
 from headrace.testing.simulation.log import SimulatedTopic
+from headrace.testing.simulation.mutants.plant import Mutant, planted
 from headrace.testing.simulation.process import Process
 from headrace.testing.simulation.relay import Relay, SourceInlet
 from headrace.topics import writer as writing

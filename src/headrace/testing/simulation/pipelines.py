@@ -43,7 +43,7 @@ from headrace.topics.memory import MemoryLog
 from headrace.topics.schemas import CONTROL, INBOX
 from headrace.topics.writer import Writer
 
-__all__ = ["Pipelines", "Receiver", "Told"]
+__all__ = ["Followed", "Pipelines", "Receiver", "Told", "undisturbed"]
 
 _MOST_BYTES: Final = 300_000
 _GROUPS: Final = (
@@ -100,7 +100,7 @@ class Pipelines(World):
         self.shared = SharedLog(frame_bytes=draw.choice(_FRAME_BYTES), most_bytes=_MOST_BYTES)
         self.sent: Final[list[Entry]] = []
         self.blobs: Callable[[str], Blobs] | None = None
-        self.wanted: Final = _undisturbed(self.dataset)
+        self.wanted: Final = undisturbed(self.dataset)
         self.receivers: Final = {entry.name: Receiver() for entry in flights.pipeline.act}
 
     def tasks(self, names: Sequence[str], process: Process, blobs: Callable[[str], Blobs]) -> list[Task]:
@@ -243,7 +243,7 @@ def _full_name(name: str) -> str:
 
 
 @cache
-def _undisturbed(dataset: int) -> dict[tuple[str, str], list[Batch]]:
+def undisturbed(dataset: int) -> dict[tuple[str, str], list[Batch]]:
     """Return the rows of a run of one process in which nothing happens, by topic and producer."""
     log, clock = MemoryLog(), VirtualClock(start_us=0)
     deployment = Deployment(pipeline=flights.pipeline, log=log, blobs=None, clock=clock)

@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +25,7 @@ from benchmarks._flights import flights_project
 from headrace.run.project import Project
 from headrace.run.running import run as start
 from headrace.run.taken import taken
+from headrace.testing.comparison import without_columns
 from headrace.topics.digest import row_digests
 
 NOTES: Final = """
@@ -80,20 +80,30 @@ def run(*, quick: bool, kills: int = 100, events: int = 50_000, seed: int = 0) -
     }
 
 
-def _command(project: Project) -> list[str]:
+def config_file(project: Project) -> Path:
+    """Write the project's configuration where the command line can read it."""
     sources = "".join(f'[sources.{name}]\npath = "{one.path}"\n' for name, one in project.config.sources.items())
     path = Path(project.config.base) / "headrace.toml"
     path.write_text(f'[run]\nfolder = "run"\n{sources}[sinks.holds]\nkind = "file"\npath = "holds"\n')
-    return [*_HEADRACE, "run", "examples/flights/pipeline.py", "--config", str(path), "--snapshot-every", _SNAPSHOT_S]
+    return path
+
+
+def command(config: Path, *more: str) -> list[str]:
+    """Return the command line that runs the flights under a configuration."""
+    return [*_HEADRACE, "run", "examples/flights/pipeline.py", "--config", str(config), *more]
+
+
+def _command(project: Project) -> list[str]:
+    return command(config_file(project), "--snapshot-every", _SNAPSHOT_S)
 
 
 def _killed_until_done(
     project: Project, draw: random.Random, *, owners: int, span: tuple[float, float]
 ) -> tuple[int, list[float]]:
     """Run, kill and start again until a process ends by itself; return how many were killed, and the recoveries."""
-    command = _command(project)
+    line = _command(project)
     kills, recoveries = 0, []
-    workers = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(owners)]
+    workers = [subprocess.Popen(line, stdout=subprocess.DEVNULL) for _ in range(owners)]
     watch: float | None = None
     try:
         while True:
@@ -128,7 +138,7 @@ def _killed_until_done(
             alone = len(victims) == len(workers)
             workers = [worker for worker in workers if worker.returncode is None]
             watch = time.monotonic() if alone else None
-            workers += [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(owners - len(workers))]
+            workers += [subprocess.Popen(line, stdout=subprocess.DEVNULL) for _ in range(owners - len(workers))]
     finally:
         for worker in workers:
             worker.kill()
@@ -161,8 +171,7 @@ def _digests(project: Project) -> dict[str, list[int]]:
             if name == "weights" and topic.manifest.producers[piece.producer] != "learn":
                 continue
             if name == "predictions":
-                answers = batch.payloads[0].drop_columns(["control"])
-                batch = replace(batch, payloads=(answers, *batch.payloads[1:]))
+                batch = without_columns(batch, {"control"})
             rows += row_digests(batch).tolist()
         found[name] = rows
     deployment.log.close()

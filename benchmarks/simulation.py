@@ -8,12 +8,11 @@ nothing. `mutants` has, for each mistake, the share of its seeds that find it, a
 import os
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from multiprocessing import get_context
 from typing import Any, Final
 
 from headrace.testing.simulation.campaign import explain, run_seeds
-from headrace.testing.simulation.faults import NO_FAULTS
+from headrace.testing.simulation.faults import HONEST_FAULTS
 from headrace.testing.simulation.mutants import MUTANTS
 from headrace.testing.simulation.pipelines import Pipelines
 
@@ -40,7 +39,7 @@ def run(*, quick: bool, seeds: int = 2_000, mutant_seeds: int = 200) -> dict[str
         minutes = (time.monotonic() - started) / 60
         honest = {
             name: sum(len(tally.bad) + len(tally.refused) for tally in pool.map(run_seeds, *_all_of(seeds, faults)))
-            for name, faults in _HONEST.items()
+            for name, faults in HONEST_FAULTS.items()
         }
         shares = dict(pool.map(_share, range(len(MUTANTS)), [mutant_seeds] * len(MUTANTS)))
     wrong = sorted(seed for tally in tallies for seed in {*tally.bad, *tally.refused})
@@ -54,12 +53,6 @@ def run(*, quick: bool, seeds: int = 2_000, mutant_seeds: int = 200) -> dict[str
         "missed": [name for name, share in shares.items() if share == 0],
     }
     return {**figures, "shortest": explain(wrong[0])} if wrong else figures
-
-
-_HONEST: Final = {
-    "a source compacted between attempts": replace(NO_FAULTS, crash=0.05, compact=0.2),
-    "a version that changes between attempts": replace(NO_FAULTS, crash=0.05, choose=0.3),
-}
 
 
 def _counts(seeds: int) -> list[int]:

@@ -1,16 +1,12 @@
 """Runs compared by their records as taken: values, writer by writer; never files, frames, resends or positions."""
 
-import dataclasses
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-
 from benchmarks._flights import flights_project
-from headrace.core.records import Batch
 from headrace.run.deployment import TOPICS, Deployment
 from headrace.run.project import Project
 from headrace.run.taken import taken
+from headrace.testing.comparison import without_columns
 from headrace.topics.digest import row_digests
 
 DATA = Path(".demo/data")
@@ -33,16 +29,9 @@ def records(deployment: Deployment) -> dict[str, list[int]]:
         for producer in topic.manifest.producers:
             found[f"{name} by {producer}"] = []
         for piece in taken(topic):
-            batch = _without_choice(piece.batch) if name == "predictions" else piece.batch
+            batch = without_columns(piece.batch, {"control"}) if name == "predictions" else piece.batch
             found[f"{name} by {topic.manifest.producers[piece.producer]}"] += row_digests(batch).tolist()
     return found
-
-
-def _without_choice(batch: Batch) -> Batch:
-    request = batch.payloads[0]
-    place = request.schema.get_field_index("control")
-    same = request.set_column(place, "control", pa.array(np.zeros(request.num_rows, np.int64)))
-    return dataclasses.replace(batch, payloads=(same, *batch.payloads[1:]))
 
 
 def differing(one: dict[str, list[int]], other: dict[str, list[int]]) -> dict[str, str]:

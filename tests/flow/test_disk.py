@@ -14,6 +14,7 @@ import apsw
 import numpy as np
 import pytest
 
+from benchmarks.crash import command, config_file
 from headrace.core.errors import HeadraceError, SurroundingsError
 from headrace.core.position import ALL, Position
 from headrace.run.running import run
@@ -35,7 +36,6 @@ from tests.flow.disks import (
     put_back,
     recorded_fsync,
 )
-from tests.flow.test_history import command, config_file
 from tests.unit.topics.rows import STREAMS, rows
 
 if TYPE_CHECKING:

@@ -2,12 +2,12 @@
 
 import random
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks import crash
+from benchmarks.crash import command, config_file
 from headrace.run.clock import SystemClock, VirtualClock
 from headrace.run.deployment import STAGES, Deployment
 from headrace.run.project import Project
@@ -16,15 +16,6 @@ from headrace.run.worker import Worker
 from tests.flow.comparing import differing, flights, records
 
 EVENTS = 20_000
-HEADRACE = [sys.executable, "-c", "from headrace.cli import main; main()"]
-CONFIG = """
-[run]
-folder = "run"
-{sources}
-[sinks.holds]
-kind = "file"
-path = "holds"
-"""
 
 
 @pytest.fixture(scope="module")
@@ -37,18 +28,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[int]
     assert len(found["control by learn"]) > 50
     assert len(found["sketches by watch.examples"]) > 10
     return found
-
-
-def config_file(project: Project) -> Path:
-    """Write the project's configuration where the command line can read it."""
-    sources = "".join(f'[sources.{name}]\npath = "{entry.path}"\n' for name, entry in project.config.sources.items())
-    path = Path(project.config.base) / "headrace.toml"
-    path.write_text(CONFIG.format(sources=sources))
-    return path
-
-
-def command(path: Path, *more: str) -> list[str]:
-    return [*HEADRACE, "run", "examples/flights/pipeline.py", "--config", str(path), *more]
 
 
 def test_fifty_kills_at_random_moments_half_of_them_with_two_owners_change_no_record_and_no_weight() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from headrace.store import bundles
 from headrace.testing.simulation.campaign import explain, run_seed, run_seeds
-from headrace.testing.simulation.faults import ALL_FAULTS, NO_FAULTS
+from headrace.testing.simulation.faults import ALL_FAULTS, HONEST_FAULTS
 from headrace.testing.simulation.mutants import MUTANTS, Mutant
 from headrace.testing.simulation.mutants.plant import replaced
 from headrace.testing.simulation.pipelines import Pipelines
@@ -42,8 +42,8 @@ def test_a_planted_mistake_is_taken_out_again(mutant: Mutant) -> None:
 
 @pytest.mark.parametrize(
     "faults",
-    [replace(NO_FAULTS, crash=0.05, compact=0.2), replace(NO_FAULTS, crash=0.05, choose=0.3)],
-    ids=["a source compacted between attempts", "a version that changes between attempts"],
+    HONEST_FAULTS.values(),
+    ids=HONEST_FAULTS,
 )
 def test_what_is_no_mistake_does_nothing(faults: object) -> None:
     tally = run_seeds(0, 200, faults)  # type: ignore[arg-type]

@@ -36,7 +36,7 @@ def test_no_file_names_a_machine_or_an_index() -> None:
     [
         "data = Path('/" + "root/data')",
         "see /" + "home/anna/flights.csv",
-        "pip install --" + "index-url x",
+        "pip install --in" + "dex-url x",
         "https://files." + "pythonhosted.org/p.whl",
     ],
 )

@@ -1,23 +1,16 @@
 """A person's commands: written to the inbox with an id, a goal and a precondition, and carried out by a task."""
 
-import hashlib
-from typing import Final, Literal, TypeAlias
-
-import numpy as np
+from typing import Literal, TypeAlias
 
 from headrace.core.errors import ConfigError
-from headrace.core.position import Position
 from headrace.run.clock import Clock
 from headrace.run.deployment import Deployment
-from headrace.run.worker import Worker
-from headrace.topics.entries import Entry, batch_of
+from headrace.run.door import send
 from headrace.topics.schemas import INBOX
-from headrace.topics.writer import Writer
 
 __all__ = ["Move", "move_champion"]
 
 Move: TypeAlias = Literal["promote", "rollback"]
-_DOOR: Final = "door"
 
 
 def move_champion(deployment: Deployment, move: Move, *, to: str | None, clock: Clock) -> dict[str, object]:
@@ -35,22 +28,13 @@ def move_champion(deployment: Deployment, move: Move, *, to: str | None, clock: 
     if champion is None or wanted is None:
         known = f"the name or number of one of {len(control.versions)} versions"
         raise ConfigError(f"versions {move}", wanted=known, got=to or "none before the champion")
-    topic = deployment.topic("inbox")
-    offset = topic.end(0)
-    text = f"{move} {wanted.name} if {champion.name} at {offset}"
+    text = f"{move} {wanted.name} if {champion.name}"
     columns = {"command": move, "champion": wanted.name, "expected": champion.name, "hold": move == "rollback"}
-    command = Entry("command", offset, 0, clock.now_us(), columns, hashlib.sha256(text.encode()).hexdigest()[:16])
-    door = Writer(topic, _DOOR)
-    door.start()
-    door.write(batch_of([command], INBOX), Position(offset, np.iinfo(np.int64).max))
-    deployment.log.sync()
-    worker = Worker(deployment.log, deployment.place(("command",)), clock=clock)
-    worker.start()
-    worker.run()
+    done = send(deployment, "inbox", INBOX, stream="command", columns=columns, text=text, clock=clock)
     control.follow()
     now = control.champion
     return {
-        "command": command.id,
+        "command": done,
         "moved": now is not None and now.name == wanted.name and champion.name != wanted.name,
         "champion": now.name if now is not None else None,
         "was": champion.name,

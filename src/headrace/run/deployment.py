@@ -27,7 +27,7 @@ from headrace.run.passing import passed
 from headrace.run.task import IngestTask, StageTask, Task
 from headrace.run.worker import Placed
 from headrace.stages.act import Act, Outlet
-from headrace.stages.command import Command, EventsCommand
+from headrace.stages.command import Command, for_control
 from headrace.stages.contract import Stage
 from headrace.stages.featurize import Featurize
 from headrace.stages.ingest import Ingest
@@ -329,7 +329,8 @@ class Deployment:
         return Act(outlets, safe=self.log.sync, generation=self.generation, acting=acting)
 
     def _command(self) -> Command:
-        return Command(output="control", too_late=self._too_late)
+        passed_on = for_control(self._too_late)
+        return Command(inbox=INBOX, output="control", streams=lambda: CONTROL, passed_on=passed_on)
 
     def _too_late(self, command: Mapping[str, Any]) -> str:
         """Return why a skip comes too late, if it does."""
@@ -337,9 +338,9 @@ class Deployment:
         outputs = [self.topic(name) for name in OUTPUTS[task.partition(".")[0]]]
         return passed(task, place, outputs, self.snapshots(task))
 
-    def _events_command(self) -> EventsCommand:
+    def _events_command(self) -> Command:
         events = self.topic(EVENTS)
-        return EventsCommand(output=EVENTS, streams=lambda: events.manifest.streams)
+        return Command(inbox=(COMMAND,), output=EVENTS, streams=lambda: events.manifest.streams)
 
     def _newcomers(self) -> list[str]:
         """Return the ingest tasks of the sources that [events], made by another definition, does not have yet."""

@@ -4,30 +4,23 @@ Each goes into the inbox [commands] under an id; its task, the second producer o
 small and is kept, so what all commands so far have come to is read from it.
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from headrace.core.errors import ConfigError, StateError, nearest
-from headrace.core.position import ALL, Position
+from headrace.core.errors import ConfigError, nearest
 from headrace.core.schema import FieldSchema
 from headrace.core.time import instant_us
 from headrace.run.clock import Clock
 from headrace.run.deployment import COMMANDS, EVENTS, Deployment
-from headrace.run.taken import taken
-from headrace.run.worker import Worker
+from headrace.run.door import commands_in, send
 from headrace.store.acting import ACTIVATE, Acting
-from headrace.topics.entries import Entry, batch_of, entries_of
 from headrace.topics.schemas import COMMAND
-from headrace.topics.writer import Writer
 
 __all__ = ["FORGET", "acting_generation", "activate", "forget", "generations"]
 
 FORGET: Final = "forget"
-_DOOR: Final = "door"
-_TRIES: Final = 8
 _KEPT: Final = (
     "the records of before in [events], until retention trims them",
     "groupings by other fields",
@@ -40,7 +33,7 @@ def acting_generation(deployment: Deployment) -> str:
     """Return the generation that acts after all commands so far."""
     acting = Acting(deployment.topic(EVENTS).manifest.acting)
     seen: set[str] = set()
-    for entry in _commands(deployment):
+    for entry in commands_in(deployment.topic(COMMANDS), (COMMAND,)):
         if entry.id not in seen:
             seen.add(entry.id)
             acting.fold(entry.columns)
@@ -89,28 +82,8 @@ def forget(deployment: Deployment, source: str, key: Sequence[str], *, clock: Cl
     return {"command": done, "source": source, "key": values, "kept": list(_KEPT)}
 
 
-def _commands(deployment: Deployment) -> list[Entry]:
-    return [entry for piece in taken(deployment.topic(COMMANDS)) for entry in entries_of(piece.batch, (COMMAND,))]
-
-
 def _send(deployment: Deployment, columns: dict[str, str | None], text: str, clock: Clock) -> str:
-    """Put a command into the inbox, and let its task pass it on; return its id."""
-    topic = deployment.topic(COMMANDS)
-    for _ in range(_TRIES):
-        offset = topic.end(0)
-        id_ = hashlib.sha256(f"{text} at {offset}".encode()).hexdigest()[:16]
-        door = Writer(topic, _DOOR)
-        door.start()
-        command = Entry(COMMAND.name, offset, 0, clock.now_us(), dict(columns), id_)
-        door.write(batch_of([command], (COMMAND,)), Position(offset, ALL))
-        deployment.log.sync()
-        if any(entry.id == id_ for entry in _commands(deployment)):
-            worker = Worker(deployment.log, deployment.place(("command",)), clock=clock)
-            worker.start()
-            worker.run()
-            return id_
-        # Somebody else's command took this place of the inbox in the same moment: take the next.
-    raise StateError("inbox [commands]", wanted=f"a free place within {_TRIES} tries (try again)", got="none")
+    return send(deployment, COMMANDS, (COMMAND,), stream=COMMAND.name, columns=columns, text=text, clock=clock)
 
 
 def _values(source: str, fields: Sequence[FieldSchema], key: Sequence[str]) -> dict[str, object]:

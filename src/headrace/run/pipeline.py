@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar, final
 
@@ -97,7 +98,7 @@ class Pipeline(Generic[E]):
             for stream in self.sources()
         )
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Return 16 hex digits that change with everything that may change a result.
 

@@ -4,24 +4,14 @@ For a record that kills the process that works on it. The decision is read when 
 attempt leaves the row out, and so do `verify` and `explain`.
 """
 
-import hashlib
-from typing import Any, Final
-
-import numpy as np
-
 from headrace.core.errors import ConfigError, nearest
-from headrace.core.position import Position
 from headrace.run.clock import Clock
 from headrace.run.deployment import INPUTS, Deployment
-from headrace.run.worker import Worker
+from headrace.run.door import send
 from headrace.store.control import Skip
-from headrace.topics.entries import Entry, batch_of
 from headrace.topics.schemas import INBOX
-from headrace.topics.writer import Writer
 
 __all__ = ["read_position", "skip"]
-
-_DOOR: Final = "door"
 
 
 def read_position(text: str) -> tuple[int, int]:
@@ -51,18 +41,9 @@ def skip(deployment: Deployment, task: str, position: str, *, why: str, clock: C
         raise ConfigError("topics skip", wanted=wanted, got=task + nearest(task, INPUTS))
     offset, row = read_position(position)
     _check_there(deployment, task, offset, row)
-    inbox = deployment.topic("inbox")
-    place = inbox.end(0)
-    text = f"skip {task} {offset}/{row} at {place}"
-    columns: dict[str, Any] = {"task": task, "offset": offset, "row": row, "why": why}
-    command = Entry("skip", place, 0, clock.now_us(), columns, hashlib.sha256(text.encode()).hexdigest()[:16])
-    door = Writer(inbox, _DOOR)
-    door.start()
-    door.write(batch_of([command], INBOX), Position(place, np.iinfo(np.int64).max))
-    deployment.log.sync()
-    worker = Worker(deployment.log, deployment.place(("command",)), clock=clock)
-    worker.start()
-    worker.run()
+    columns = {"task": task, "offset": offset, "row": row, "why": why}
+    text = f"skip {task} {offset}/{row}"
+    send(deployment, "inbox", INBOX, stream="skip", columns=columns, text=text, clock=clock)
     control = deployment.control()
     control.follow()
     return next(one for one in reversed(control.skips) if (one.task, one.offset, one.row) == (task, offset, row))

@@ -91,9 +91,6 @@ def _verify_vectors(deployment: Deployment, found: Verification) -> None:
     floor = max(done, features.cut(0).through.get(features.manifest.producers.index("featurize"), START))
     logged = _Rows(above for piece in taken(features) if len(above := piece.causes.above(floor)))
     names = (*deployment.columns().dense, *deployment.columns().categories)
-    if done > START:
-        unseen = sum(int(np.count_nonzero(piece.batch.stream == _REQUEST)) for piece in taken(features))
-        found.beyond.append("")
     control = deployment.control()
     control.follow()
     for again in _recomputed(stage, reader, done, floor, control.skipped("featurize")):
@@ -112,10 +109,10 @@ def _verify_vectors(deployment: Deployment, found: Verification) -> None:
                 Difference("features", _id(surplus, row), _time(surplus, row), "row", "taken", "no event caused it")
             )
     if done > START:
-        unseen -= found.vectors
-        found.beyond[-1] = f"{unseen:,} vectors of events that were trimmed, or that the oldest snapshot counts"
-        if not unseen:
-            found.beyond.pop()
+        kept = sum(int(np.count_nonzero(piece.batch.stream == _REQUEST)) for piece in taken(features))
+        if kept > found.vectors:
+            unseen = f"{kept - found.vectors:,} vectors of events that were trimmed"
+            found.beyond.append(f"{unseen}, or that the oldest snapshot counts")
 
 
 def _started(deployment: Deployment) -> tuple[Featurize, Reader, Position] | None:

@@ -1,6 +1,6 @@
 """Two runs compared by their records as taken: values, never frames, resends or positions."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Final, NamedTuple, final
 
@@ -10,10 +10,10 @@ from headrace.run.deployment import EVENTS, Deployment
 from headrace.run.taken import taken
 from headrace.topics.digest import row_digests
 
-__all__ = ["first_difference"]
+__all__ = ["CHOICES", "first_difference", "without_columns"]
 
 _COMPARED: Final = ((EVENTS, "ingest"), ("features", "featurize"), ("predictions", "predict"), ("examples", "join"))
-_CHOICES: Final = frozenset({"score", "version", "fallback", "control", "drift", "drift_of"})
+CHOICES: Final = frozenset({"score", "version", "fallback", "control", "drift", "drift_of"})
 """What an answer was depends on the version that stood ready just then: a recorded choice, as is its score."""
 
 
@@ -48,14 +48,15 @@ def _rows(deployment: Deployment, name: str, producer: str) -> Iterator[_Row]:
     for piece in taken(topic):
         if piece.producer != number:
             continue
-        batch = piece.batch if name == EVENTS else _without_choices(piece.batch)
+        batch = piece.batch if name == EVENTS else without_columns(piece.batch, CHOICES)
         for row, digest in enumerate(row_digests(batch).tolist()):
             yield _Row(digest, batch, row)
 
 
-def _without_choices(batch: Batch) -> Batch:
+def without_columns(batch: Batch, left_out: Collection[str]) -> Batch:
+    """Return the same rows without some columns of their payloads, so that digests do not see those."""
     payloads = tuple(
-        payload.select([name for name in payload.schema.names if name not in _CHOICES]) for payload in batch.payloads
+        payload.select([name for name in payload.schema.names if name not in left_out]) for payload in batch.payloads
     )
     return replace(batch, payloads=payloads)
 

@@ -128,10 +128,8 @@ class Writer:
             if self._taken_digest is not None and end >= self._taken:
                 self._check_history(piece)
             if end > self._taken:
-                frame = Frame(self._number, self._through, end, piece, self._digest, after)
-                self._sent.append((self._topic.append(self._partition, frame), frame))
+                self._send(Frame(self._number, self._through, end, piece, self._digest, after))
             self._through, self._digest = end, after
-        self.settle()
 
     def tick(self) -> None:
         """Say that the source is idle where this writer stands: nobody waits for it until its next record.

@@ -1,9 +1,9 @@
 """What may go wrong in a simulated run, and how often: shares of the scheduler's steps, or yes and no."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, final
 
-__all__ = ["ALL_FAULTS", "NO_FAULTS", "Faults"]
+__all__ = ["ALL_FAULTS", "HONEST_FAULTS", "NO_FAULTS", "Faults"]
 
 
 @final
@@ -46,3 +46,8 @@ ALL_FAULTS: Final = Faults()
 NO_FAULTS: Final = Faults(
     crash=0, lose=0, double=0, late=0, reorder=0, power=0, compact=0, choose=0, stall=0, disk=0, trim=0, stranger=0
 )
+HONEST_FAULTS: Final = {
+    "a source compacted between attempts": replace(NO_FAULTS, crash=0.05, compact=0.2),
+    "a version that changes between attempts": replace(NO_FAULTS, crash=0.05, choose=0.3),
+}
+"""Two that are nobody's mistake, and must do nothing."""

@@ -32,6 +32,7 @@ from headrace.run.worker import Worker
 from headrace.stages.act import Outlet
 from headrace.stages.ingest import Ingest
 from headrace.store.blobs import Blobs
+from headrace.testing.comparison import CHOICES, without_columns
 from headrace.testing.simulation import flights
 from headrace.testing.simulation.faults import Faults
 from headrace.testing.simulation.log import SharedLog, SimulatedLog
@@ -56,7 +57,6 @@ _GROUPS: Final = (
 )
 _START_US: Final = instant_us(datetime(2026, 1, 5, tzinfo=UTC))
 _REQUEST: Final = 0
-_CHOICES: Final = ("score", "version", "fallback", "control", "drift", "drift_of")
 _FRAME_BYTES: Final = (400, 3_000, 500_000)
 
 
@@ -236,6 +236,7 @@ _HANGS_ON_CHOICES: Final = {
 }
 
 
+@cache
 def _full_name(name: str) -> str:
     return Deployment(
         pipeline=flights.pipeline, log=MemoryLog(), blobs=None, clock=VirtualClock(start_us=0)
@@ -261,15 +262,11 @@ def undisturbed(dataset: int) -> dict[tuple[str, str], list[Batch]]:
 
 def _digests(batches: Sequence[Batch], name: str, *, live: bool) -> list[int]:
     """Return the digests of all rows; how far [control] had been read, and live every choice, is left out."""
+    left_out = CHOICES if live else {"control"}
     found: list[int] = []
-    for whole in batches:
-        batch = whole
-        if name == "predictions":
-            dropped = _CHOICES if live else ("control",)
-            answers = whole.payloads[_REQUEST]
-            kept = answers.select([column for column in answers.schema.names if column not in dropped])
-            batch = replace(whole, payloads=(kept, *whole.payloads[1:]))
-        found += row_digests(batch).tolist()
+    for batch in batches:
+        same = without_columns(batch, left_out) if name == "predictions" else batch
+        found += row_digests(same).tolist()
     return found
 
 

@@ -63,7 +63,6 @@ class Process:
     build: int
     session: SimulatedLog
     tasks: Sequence[Task] = ()
-    started: set[str] = field(default_factory=set)
     keeping: list[Callable[[], None]] = field(default_factory=list)
 
     @classmethod

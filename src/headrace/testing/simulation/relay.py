@@ -60,13 +60,10 @@ _MODULUS: Final = (1 << 61) - 1
 _FACTORS: Final = (7_919, 7_907)
 """What fold multiplies a key by, in one build and in another."""
 _COLUMNS: Final = ("a", "b", "c")
+_STREAMS: Final = (StreamSchema("row", Kind.EVENT, pa.schema([(column, pa.int64()) for column in _COLUMNS])),)
 _NOTHING: Final = -1
 Taken: TypeAlias = tuple[str, list[int]]
 """A row as taken: its producer and its three numbers."""
-
-
-def _stream(name: str) -> tuple[StreamSchema, ...]:
-    return (StreamSchema(name, Kind.EVENT, pa.schema([(column, pa.int64()) for column in _COLUMNS])),)
 
 
 def rows_batch(
@@ -80,7 +77,7 @@ def rows_batch(
     columns = np.array(rows, np.int64).reshape(count, len(_COLUMNS))
     at = np.zeros(count, np.int64) if time is None else np.array(time, np.int64)
     payload = pa.RecordBatch.from_arrays(
-        [pa.array(columns[:, place]) for place in range(len(_COLUMNS))], schema=_stream("row")[0].schema
+        [pa.array(columns[:, place]) for place in range(len(_COLUMNS))], schema=_STREAMS[0].schema
     )
     return Batch(
         np.array(offset, np.int64),
@@ -422,7 +419,7 @@ class Relay(World):
         known = self.shared.topics.get(name)
         manifest = Manifest(
             topic=self.called(name, generation),
-            streams=_stream("row"),
+            streams=_STREAMS,
             producers=producers,
             digested=digested,
             generation="" if name == "events" else self.fingerprint(generation),

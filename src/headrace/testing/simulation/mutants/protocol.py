@@ -141,6 +141,14 @@ def _no_check(*_: object) -> None:
     """Check nothing."""
 
 
+_UNCHECKED: Final = planted(
+    (Reader, "restore", _trust_any_incarnation),
+    (Writer, "start", _start_without_looking),
+    (Writer, "_check_history", _no_check),
+    (Reader, "_check_digest", _trust_any_digest),
+    (StageTask, "_check_input", _no_check),
+)
+"""No start and no reader looks at what the log has become."""
 _MUCH_TRIMMED: Final = replace(ALL_FAULTS, trim=0.15)
 _LOSSY: Final = replace(ALL_FAULTS, lose=0.15)
 _LOST: Final = replace(ALL_FAULTS, lose_suffix=0.01)
@@ -159,26 +167,14 @@ PROTOCOL: Final = (
     Mutant(
         number=10,
         name="recreated topic, old snapshot",
-        plant=planted(
-            (Reader, "restore", _trust_any_incarnation),
-            (Writer, "start", _start_without_looking),
-            (Writer, "_check_history", _no_check),
-            (Reader, "_check_digest", _trust_any_digest),
-            (StageTask, "_check_input", _no_check),
-        ),
+        plant=_UNCHECKED,
         faults=_MADE_ANEW,
         refusal_counts=False,
     ),
     Mutant(
         number=11,
         name="a lost suffix is not noticed",
-        plant=planted(
-            (Reader, "restore", _trust_any_incarnation),
-            (Writer, "start", _start_without_looking),
-            (Writer, "_check_history", _no_check),
-            (Reader, "_check_digest", _trust_any_digest),
-            (StageTask, "_check_input", _no_check),
-        ),
+        plant=_UNCHECKED,
         faults=_LOST,
         refusal_counts=False,
     ),

@@ -32,7 +32,6 @@ _choose = Choose.process
 _tally = Tally.process
 _outputs = Relay.outputs
 _stage = Relay.stage
-_of_choices = Relay.of_choices
 
 
 def _answer_twice(stage: Choose, batch: Batch) -> Outputs:

@@ -5,6 +5,7 @@ What waits for a label is its place in [predictions] and nothing more: a day of 
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final, final
 
 import numpy as np
@@ -69,17 +70,38 @@ class Join(Stage):
 
     def process(self, batch: Batch) -> Outputs:
         """Remember requests, and pair the labels; progress passes through."""
-        requests, labels = batch.rows_of(_REQUEST), batch.rows_of(_LABEL)
         hashes, _ = hash_columns([batch.id])
+        edges = [0, *self._again(batch, hashes), len(batch)]
+        parts = [self._part(batch.slice(start, stop), hashes[start:stop]) for start, stop in pairwise(edges)]
+        self.ended |= has_ended(batch, _PROGRESS)
+        made = [part for part in parts if part is not None]
+        return Outputs(len(batch), {self._output: Batch.concat(made)} if made else {})
+
+    def _again(self, batch: Batch, hashes: NDArray[np.uint64]) -> list[int]:
+        """Return the rows before which a batch must be cut, so that it means what its rows mean one by one.
+
+        A source may use an id again after the horizon over which it knows duplicates: its request then takes the
+        place of the one that waits, and its label must not be taken for the other's.
+        """
+        rows = np.flatnonzero((batch.stream == _REQUEST) | (batch.stream == _LABEL))
+        asks = batch.stream[rows] == _REQUEST
+        again = asks & (self._keys.find(hashes[rows]) >= 0)
+        order = np.argsort(hashes[rows, 0], kind="stable")
+        same = hashes[rows[order[1:]], 0] == hashes[rows[order[:-1]], 0]
+        answered = asks[order[:-1]] & ~asks[order[1:]]  # A request and then its label: all is well.
+        again[order[1:][same & ~answered]] = True
+        return [row for row in rows[again].tolist() if row > 0]
+
+    def _part(self, batch: Batch, hashes: NDArray[np.uint64]) -> Batch | None:
+        """Return the examples and the progress of rows of which each id asks once and answers once."""
+        requests, labels = batch.rows_of(_REQUEST), batch.rows_of(_LABEL)
         if len(requests):
             self._remember(hashes[requests], batch.offset[requests], batch.sub[requests] >> K_BITS)
         kept, payload = self._pair(batch, labels, hashes)
-        progress = batch.payloads[_PROGRESS]
-        self.ended |= has_ended(batch, _PROGRESS)
         rows = np.sort(np.concatenate([kept, batch.rows_of(_PROGRESS)]), kind="stable")
         if len(rows) == 0:
-            return Outputs(len(batch))
-        examples = Batch(
+            return None
+        return Batch(
             batch.offset[rows],
             batch.sub[rows],
             np.where(batch.stream[rows] == _LABEL, 0, 1).astype(np.uint8),
@@ -87,9 +109,8 @@ class Join(Stage):
             batch.arrival_time[rows],
             batch.verdict[rows],
             batch.id.take(pa.array(rows)),
-            (payload, progress),
+            (payload, batch.payloads[_PROGRESS]),
         )
-        return Outputs(len(batch), {self._output: examples})
 
     def _remember(self, hashes: NDArray[np.uint64], offset: I8, row: I8) -> None:
         known = self._keys.add(hashes)

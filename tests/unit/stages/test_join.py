@@ -122,6 +122,25 @@ def test_a_label_without_a_value_closes_its_request_and_makes_no_example() -> No
     assert counters(stage) == (1, 1, 0, 0)
 
 
+@given(st.lists(st.tuples(st.sampled_from(["ask", "answer"]), st.sampled_from("ab")), min_size=1, max_size=12))
+def test_an_id_that_is_used_again_means_the_same_in_one_batch_as_row_by_row(drawn: list[tuple[str, str]]) -> None:
+    rows: list[Row] = [
+        (kind, id, 10 * place) if kind == "ask" else (kind, id, 10 * place, float(place % 2))
+        for place, (kind, id) in enumerate(drawn)
+    ]
+    topic = topic_of(rows)
+    batch = whole(topic)
+    at_once, one_by_one = join(topic), join(topic)
+    found = at_once.process(batch).batches.get("examples")
+    parts = [one_by_one.process(batch.slice(row, row + 1)).batches.get("examples") for row in range(len(batch))]
+    made = [part for part in parts if part is not None]
+    assert (found is None) == (made == [])
+    if found is not None:
+        assert row_digests(found).tolist() == row_digests(Batch.concat(made)).tolist()
+        assert found.sub.tolist() == Batch.concat(made).sub.tolist()
+    assert counters(at_once) == counters(one_by_one)
+
+
 def test_progress_passes_between_the_examples_and_its_end_ends_the_stage() -> None:
     stage, found = run(
         [("ask", "a", 1), ("ask", "b", 2), ("until", 3), ("answer", "b", 4, 1.0)],

@@ -46,12 +46,9 @@ def summary(deployment: Deployment) -> dict[str, Any]:
     answers = _answers(deployment)
     found = answered(deployment.topic("predictions"), deployment.topic("examples"))
     quality = found.metrics()
-    ticks = sum(
-        piece.batch.payloads[number].num_rows
-        for piece in taken(deployment.topic(EVENTS))
-        for number, stream in enumerate(piece.batch.payloads)
-        if deployment.topic(EVENTS).manifest.streams[number].kind == Kind.TICK
-    )
+    events = deployment.topic(EVENTS)
+    ticking = [number for number, stream in enumerate(events.manifest.streams) if stream.kind == Kind.TICK]
+    ticks = sum(piece.batch.payloads[number].num_rows for piece in taken(events) for number in ticking)
     dead = ("rejected", "future", "duplicate")
     return {
         "pipeline": deployment.pipeline.name,

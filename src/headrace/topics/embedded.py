@@ -86,7 +86,7 @@ class _EmbeddedTopic(Topic):
         self._log.begin_writing()
         self._log.execute(f"INSERT INTO {table}(frame) VALUES (?)", (raw,))
         offset = self._log.last_row() - 1
-        if self._manifest.revision_of(frame.batch) is self._manifest.streams:
+        if not self._manifest.earlier or self._manifest.revision_of(frame.batch) == self._manifest.newest:
             self._log.recent.put(table, offset, frame, len(raw))
         self._known_end[partition] = (self._log.epoch, offset + 1)
         return Receipt(offset)

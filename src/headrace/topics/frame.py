@@ -17,7 +17,7 @@ import pyarrow as pa
 from headrace.core.errors import StateError
 from headrace.core.position import Position
 from headrace.core.records import Batch, strings
-from headrace.topics.manifest import Manifest, conformed, fingerprint
+from headrace.topics.manifest import Manifest, conformed
 from headrace.topics.schemas import no_rows
 
 __all__ = ["FRAME_BYTES_MAX", "Frame", "cut", "decode", "empty_batch", "encode", "generation_number"]
@@ -98,7 +98,7 @@ def encode(frame: Frame, manifest: Manifest) -> bytes:
         schema=_SPINE,
     )
     parts = [(_SPINE_PART, spine.serialize())]
-    streams = manifest.revision_of(batch)
+    revision = manifest.revision_of(batch)
     parts += [(number, payload.serialize()) for number, payload in enumerate(batch.payloads) if payload.num_rows]
     body = b"".join(piece for number, part in parts for piece in (_PART.pack(number, part.size), part))
     packed = _CODEC.compress(body, asbytes=True)
@@ -108,7 +108,7 @@ def encode(frame: Frame, manifest: Manifest) -> bytes:
         manifest.engine,
         _IDLE * frame.idle + _REACHED * announces,
         manifest.incarnation,
-        fingerprint(streams),
+        revision,
         frame.producer,
         len(batch),
         *frame.after,

@@ -65,8 +65,13 @@ class Manifest:
 
     @cached_property
     def known(self) -> dict[int, _Streams]:
-        """Return the streams of every revision, by the fingerprint that its frames carry."""
+        """Return the streams of every revision, oldest first, by the fingerprint that its frames carry."""
         return {fingerprint(streams): streams for streams in (*self.earlier, self.streams)}
+
+    @cached_property
+    def newest(self) -> int:
+        """Return the fingerprint of the streams as they are now."""
+        return fingerprint(self.streams)
 
     @cached_property
     def last(self) -> dict[int, Position]:
@@ -85,17 +90,17 @@ class Manifest:
             raise StateError(f"topic {self.topic!r}", wanted=f"one of its streams ({', '.join(names)})", got=stream)
         return names.index(stream)
 
-    def revision_of(self, batch: Batch) -> _Streams:
-        """Return the streams of the newest revision that a batch fits, payload by payload.
+    def revision_of(self, batch: Batch) -> int:
+        """Return the fingerprint of the newest revision that a batch fits, payload by payload.
 
         Raises StateError if it fits none.
         """
-        for streams in (self.streams, *reversed(self.earlier)):
+        for number, streams in reversed(self.known.items()):
             if len(streams) == len(batch.payloads) and all(
                 payload.num_rows == 0 or payload.schema.equals(stream.schema)
                 for payload, stream in zip(batch.payloads, streams, strict=True)
             ):
-                return streams
+                return number
         for payload, stream in zip(batch.payloads, self.streams, strict=False):
             if payload.num_rows and not payload.schema.equals(stream.schema):
                 where = f"topic {self.topic!r}, stream {stream.name!r}"

@@ -15,7 +15,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from headrace.core.time import DAY_US, HOUR_US, MINUTE_US
-from headrace.features.history import History, HistoryPlan, Read, Window
+from headrace.features.columns.contract import Plan, Read, Span
+from headrace.features.history import History
 from headrace.features.keys import KeyTable, hash_columns
 
 __all__ = ["NOTES", "run"]
@@ -32,8 +33,8 @@ arrives, 5 % of it up to a minute late, each event answered at once."""
 _SPAN_US: Final = 72 * HOUR_US
 _BATCH: Final = 65_536
 _REPEATS: Final = 3
-_PLAN: Final = HistoryPlan(
-    windows=(Window(size_us=HOUR_US), Window(size_us=DAY_US)),
+_PLAN: Final = Plan(
+    windows=(Span(size_us=HOUR_US), Span(size_us=DAY_US)),
     columns=1,
     reads=(
         Read(operation="count", window=0),

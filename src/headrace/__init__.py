@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from headrace.core.settings import Constant, Learn, Serve, sink
     from headrace.drift import ADWIN, PSI
     from headrace.evaluate import prequential
-    from headrace.features.grouped import FOREVER
     from headrace.features.labels import DROP
     from headrace.features.streams import source
+    from headrace.features.windows import FOREVER, Decay, Hopping, LastN, Session, Sliding, Tumbling
     from headrace.run.pipeline import Pipeline
 
 __all__ = [
@@ -24,15 +24,21 @@ __all__ = [
     "PSI",
     "ConfigError",
     "Constant",
+    "Decay",
     "Event",
     "HeadraceError",
+    "Hopping",
+    "LastN",
     "Learn",
     "Pipeline",
     "Prediction",
     "RecordError",
     "Serve",
+    "Session",
+    "Sliding",
     "StateError",
     "SurroundingsError",
+    "Tumbling",
     "Unit",
     "between",
     "category",
@@ -55,9 +61,9 @@ _HOMES: Final = {
     "core.settings": ("Constant", "Learn", "Serve", "sink"),
     "drift": ("ADWIN", "PSI"),
     "evaluate": ("prequential",),
-    "features.grouped": ("FOREVER",),
     "features.labels": ("DROP",),
     "features.streams": ("source",),
+    "features.windows": ("FOREVER", "Decay", "Hopping", "LastN", "Session", "Sliding", "Tumbling"),
     "run.pipeline": ("Pipeline",),
 }
 _LAZY: Final = {name: f"headrace.{home}" for home, names in _HOMES.items() for name in names}

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-__all__ = ["EXPIRED", "MISSING_INPUT", "NAMES", "NO_KEY", "OK", "TRUNCATED"]
+__all__ = ["CORRECTED", "EXPIRED", "MISSING_INPUT", "NAMES", "NO_KEY", "OK", "TRUNCATED"]
 
 OK: Final = 0
 """The value is what the definition says."""
@@ -14,4 +14,6 @@ MISSING_INPUT: Final = 3
 """A field that the value needs is missing, or the arithmetic has no answer (0 / 0)."""
 TRUNCATED: Final = 4
 """State is bounded: part of the window, or the key itself, is no longer kept."""
-NAMES: Final = ("ok", "no_key", "expired", "missing_input", "truncated")
+CORRECTED: Final = 5
+"""A record of the window came after the watermark had closed it."""
+NAMES: Final = ("ok", "no_key", "expired", "missing_input", "truncated", "corrected")

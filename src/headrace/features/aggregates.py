@@ -1,22 +1,30 @@
 """An aggregate: what is known of the records that share a key with the request, in a window before it."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 from headrace.core.expressions import Expression, FieldColumn, Kind
-from headrace.core.time import ENDED_US, duration_text
+from headrace.core.time import duration_text
+from headrace.features.windows import Window
 
 if TYPE_CHECKING:
     from headrace.features.grouped import Records
     from headrace.features.labels import Label
 
-__all__ = ["OPERATIONS", "ZERO_WHEN_EMPTY", "AggregateRead", "Operation"]
+__all__ = ["OF_ROWS", "ZERO_WHEN_EMPTY", "AggregateRead", "Parameter"]
 
-Operation: TypeAlias = Literal["count", "sum", "mean", "min", "max", "last", "seconds_since"]
-OPERATIONS: Final[tuple[Operation, ...]] = ("count", "sum", "mean", "min", "max", "last", "seconds_since")
-ZERO_WHEN_EMPTY: Final[tuple[Operation, ...]] = ("count", "sum")
+Parameter: TypeAlias = float | int | str
+ZERO_WHEN_EMPTY: Final = ("count", "sum", "distinct", "rate", "entropy")
 """What is 0 for an empty window, and so never missing."""
+OF_ROWS: Final = ("count", "rate", "seconds_since")
+"""What needs no column."""
+KEEPS_TEXT: Final = ("first", "last", "top", "argmax", "argmin")
+"""What gives a text back where its column is one."""
+_IN_NAMES: Final = ("q", "rank", "k", "name")
+_SECONDS: Final = ("seconds_since",)
+_WITHOUT_UNIT: Final = ("distinct", "entropy", "skew", "top_share")
 
 
 @final
@@ -26,38 +34,56 @@ class AggregateRead(Expression):
 
     records: what is aggregated, a stream or a label. keys: expressions over its records. equals: expressions over
     the request that must equal the keys; in a vector there is one a key. column: what is aggregated, over the
-    records (over `label.value` for a label); None for count and seconds_since.
+    records (over `label.value` for a label); None for what needs none. other: a second column, which `argmax` and
+    `argmin` look for the extreme of. parameters: the aggregate's own, by name. code: of an aggregate of the user's,
+    the text of its functions.
 
-    The window is [t - offset - size, t - offset), one microsecond longer with `include_current`; size_us is
-    `ENDED_US` for FOREVER. `size_text` is the size as the user wrote it, for names only. `default` is the value of an
-    empty window, None for NaN; without `defaulted` the user has not said so, and the value may be missing.
+    The window ends at t - offset, one microsecond later with `include_current`. `default` is the value of an empty
+    window, None for NaN; without `defaulted` the user has not said so, and the value may be missing.
     """
 
-    operation: Operation
+    operation: str
     records: "Records[Any]"
     keys: tuple[Expression, ...]
     equals: tuple[Expression, ...]
     column: Expression | None
-    size_us: int
-    size_text: str
+    window: Window
     offset_us: int
     include_current: bool
-    default: float | None
+    default: float | str | None
     defaulted: bool
-    prior: float
     max_keys: int
+    other: Expression | None = None
+    parameters: tuple[tuple[str, Parameter], ...] = ()
 
     @property
     def kind(self) -> Kind:
-        """Return number."""
-        return "number"
+        """Return text for what gives a text column back, else number."""
+        text = self.operation in KEEPS_TEXT and self.column is not None and self.column.kind == "text"
+        return "text" if text else "number"
 
     @property
     def unit(self) -> str:
-        """Return the column's unit, which every aggregate but the count keeps; seconds_since has seconds."""
-        if self.operation == "seconds_since":
+        """Return the column's unit, which most aggregates keep; seconds_since has seconds."""
+        if self.operation in _SECONDS:
             return "s"
-        return self.column.unit if self.column is not None else ""
+        return self.column.unit if self.column is not None and self.operation not in _WITHOUT_UNIT else ""
+
+    @property
+    def operation_text(self) -> str:
+        """Return the operation as it stands in the feature's name, with what tells it from its like."""
+        told = [str(value) for name, value in self.parameters if name in _IN_NAMES]
+        return "_".join([self.operation, *told])
+
+    @property
+    def columns(self) -> tuple[Expression, ...]:
+        """Return the columns that it reads."""
+        return tuple(column for column in (self.column, self.other) if column is not None)
+
+    @property
+    def settings(self) -> Mapping[str, Parameter]:
+        """Return the parameters by name."""
+        return dict(self.parameters)
 
     @property
     def missing(self) -> bool:
@@ -100,24 +126,24 @@ class AggregateRead(Expression):
 
         Rows whose column is missing do not count, so a column that may be missing has rows of its own.
         """
-        sparse = self.column.canonical if self.column is not None and self.column.missing else ""
+        sparse = " ".join(column.canonical for column in self.columns if column.missing)
         return f"{self._grouped} {sparse}"
 
     @property
     def window_text(self) -> str:
         """Return the window as it stands in the feature's name."""
-        return self.size_text + (f"_before_{duration_text(self.offset_us)}" if self.offset_us else "")
+        return self.window.text + (f"_before_{duration_text(self.offset_us)}" if self.offset_us else "")
 
     @property
     def canonical(self) -> str:
         """Return the call."""
-        column = f"{self.column.canonical}, " if self.column is not None else ""
-        window = "hr.FOREVER" if self.size_us >= ENDED_US else repr(duration_text(self.size_us))
-        options = f", offset={duration_text(self.offset_us)!r}" if self.offset_us else ""
-        options += ", include_current=True" if self.include_current else ""
-        options += f", prior={self.prior!r}" if self.prior else ""
-        options += f", default={self.default!r}" if self.defaulted and self.operation not in ZERO_WHEN_EMPTY else ""
-        return f"{self._grouped}.{self.operation}({column}{window}{options})"
+        columns = () if self.operation in OF_ROWS else tuple(column.canonical for column in self.columns)
+        parts = [*columns, self.window.canonical]
+        parts += [f"offset={duration_text(self.offset_us)!r}"] if self.offset_us else []
+        parts += ["include_current=True"] if self.include_current else []
+        parts += [f"{name}={value!r}" for name, value in self.parameters]
+        parts += [f"default={self.default!r}"] if self.defaulted and self.operation not in ZERO_WHEN_EMPTY else []
+        return f"{self._grouped}.{self.operation}({', '.join(parts)})"
 
     @property
     def fingerprint(self) -> str:
@@ -125,8 +151,7 @@ class AggregateRead(Expression):
 
         Another feature, or another field of the same records, leaves it as it is.
         """
-        columns = () if self.column is None else (self.column,)
-        read = [node for part in (*self.keys, *columns, *self.records.decided_by) for node in part.walk()]
+        read = [node for part in (*self.keys, *self.columns, *self.records.decided_by) for node in part.walk()]
         fields = {node.canonical for node in read if isinstance(node, FieldColumn)}
         parts = [self.canonical]
         for settings in (source.settings for source in self.records.sources):

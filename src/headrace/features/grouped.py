@@ -1,7 +1,7 @@
 """Grouping: records that share a key with the request, and the aggregates over them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, final
@@ -9,30 +9,22 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, final
 from headrace.core.checks import is_finite, is_whole
 from headrace.core.errors import ConfigError, nearest
 from headrace.core.events import Event, columns_of
-from headrace.core.expressions import Expression, FieldColumn
+from headrace.core.expressions import Expression, FieldColumn, Literal
 from headrace.core.source_settings import SourceSettings
-from headrace.core.time import ENDED_US, Duration, duration_text, duration_us
-from headrace.features.aggregates import ZERO_WHEN_EMPTY, AggregateRead, Operation
+from headrace.core.time import Duration, duration_us
+from headrace.features.aggregates import KEEPS_TEXT, OF_ROWS, ZERO_WHEN_EMPTY, AggregateRead, Parameter
+from headrace.features.windows import FOREVER, Decay, LastN, Session, Window, WindowLike, window_of
 
 if TYPE_CHECKING:
     from headrace.features.labels import Label
     from headrace.features.streams import Stream
 
-__all__ = ["FOREVER", "REQUIRED", "Column", "Forever", "Grouped", "Records", "Required", "Window"]
+__all__ = ["REQUIRED", "Column", "Grouped", "Records", "Required"]
 
 E = TypeVar("E", bound=Event)
 Column: TypeAlias = Expression | str | float | bool | datetime | None
 """What stands where a column is wanted. To a type checker a field of an event has the type of its value."""
 _KEYS: Final = 1_000_000
-
-
-@final
-class Forever:
-    """The window that has no beginning."""
-
-    def __repr__(self) -> str:
-        """Return the name."""
-        return "hr.FOREVER"
 
 
 @final
@@ -44,9 +36,11 @@ class Required:
         return "REQUIRED"
 
 
-FOREVER: Final = Forever()
 REQUIRED: Final = Required()
-Window: TypeAlias = Duration | Forever
+_DISTINCT: Final = 10_000
+"""How many distinct values are counted exactly, unless the user says so."""
+_TAKES_TEXT: Final = (*KEEPS_TEXT, "distinct", "entropy", "top_share")
+_DECAYING: Final = ("count", "sum", "mean")
 
 
 class Records(ABC, Generic[E]):
@@ -145,9 +139,9 @@ class Records(ABC, Generic[E]):
 class Grouped:
     """The records that share a key with the request. Each method is an aggregate over a window before it.
 
-    A window is "3h", a timedelta, or FOREVER, and ends just before the request's time, or `offset` earlier. With
-    `include_current` it takes in records of the very microsecond as well. `default` is the value of an empty window;
-    None hands NaN to the model. Every method raises ConfigError, at the line of its call.
+    A window is "3h", a timedelta, or one of `features.windows`, and ends just before the request's time, or `offset`
+    earlier. With `include_current` it takes in records of the very microsecond as well. `default` is the value of an
+    empty window; None hands NaN to the model. Every method raises ConfigError, at the line of its call.
     """
 
     def __init__(
@@ -162,20 +156,62 @@ class Grouped:
         """Return the code that makes it, shortened."""
         return f"{self._records!r}.by({', '.join(map(repr, self._keys))})"
 
-    def count(self, window: Window, *, offset: Duration = "0s", include_current: bool = False) -> Expression:
+    def count(
+        self,
+        window: WindowLike,
+        *,
+        offset: Duration = "0s",
+        include_current: bool = False,
+    ) -> Expression:
         """Return how many records there are; 0 for none, with the reason why."""
-        return self._read("count", None, window, None, offset=offset, include_current=include_current)
+        return self._read(
+            "count",
+            None,
+            window,
+            None,
+            offset=offset,
+            include_current=include_current,
+        )
+
+    def rate(
+        self,
+        window: WindowLike,
+        *,
+        offset: Duration = "0s",
+        include_current: bool = False,
+    ) -> Expression:
+        """Return how many records there are a second: the count over the length of the window; 0 for none."""
+        return self._read(
+            "rate",
+            None,
+            window,
+            None,
+            offset=offset,
+            include_current=include_current,
+        )
 
     def sum(
-        self, column: Column, window: Window, *, offset: Duration = "0s", include_current: bool = False
+        self,
+        column: Column,
+        window: WindowLike,
+        *,
+        offset: Duration = "0s",
+        include_current: bool = False,
     ) -> Expression:
         """Return the exact sum, rounded once; 0 for none, with the reason why."""
-        return self._read("sum", column, window, None, offset=offset, include_current=include_current)
+        return self._read(
+            "sum",
+            column,
+            window,
+            None,
+            offset=offset,
+            include_current=include_current,
+        )
 
     def mean(
         self,
         column: Column,
-        window: Window,
+        window: WindowLike,
         *,
         default: float | Required | None = REQUIRED,
         prior: float = 0.0,
@@ -187,95 +223,377 @@ class Grouped:
             raise ConfigError(f"{self!r}.mean prior", wanted="a number of records, 0 or more", got=prior)
         if prior and (default is None or isinstance(default, Required)):
             raise ConfigError(f"{self!r}.mean", wanted="default=..., toward which prior= draws", got="none")
-        return self._read("mean", column, window, default, prior, offset=offset, include_current=include_current)
+        return self._read(
+            "mean",
+            column,
+            window,
+            default,
+            offset=offset,
+            include_current=include_current,
+            parameters={"prior": float(prior)} if prior else {},
+        )
+
+    def ewma(self, column: Column, half_life: Duration, *, default: float | Required | None = REQUIRED) -> Expression:
+        """Return the exponentially weighted mean: `mean` over `hr.Decay(half_life)`."""
+        return self.mean(column, Decay(half_life), default=default)
+
+    def var(
+        self,
+        column: Column,
+        window: WindowLike,
+        *,
+        default: float | Required | None = REQUIRED,
+        offset: Duration = "0s",
+        include_current: bool = False,
+    ) -> Expression:
+        """Return the variance, (n x sum of squares - square of the sum) / n (n - 1), exact but for two roundings."""
+        return self._read(
+            "var",
+            column,
+            window,
+            default,
+            offset=offset,
+            include_current=include_current,
+        )
+
+    def std(
+        self,
+        column: Column,
+        window: WindowLike,
+        *,
+        default: float | Required | None = REQUIRED,
+        offset: Duration = "0s",
+        include_current: bool = False,
+    ) -> Expression:
+        """Return the standard deviation, the square root of `var`; of one record there is none."""
+        return self._read(
+            "std",
+            column,
+            window,
+            default,
+            offset=offset,
+            include_current=include_current,
+        )
+
+    def skew(
+        self,
+        column: Column,
+        window: WindowLike,
+        *,
+        default: float | Required | None = REQUIRED,
+        offset: Duration = "0s",
+        include_current: bool = False,
+    ) -> Expression:
+        """Return the skewness m3 / m2**1.5 of the moments about the mean (Fisher-Pearson g1)."""
+        return self._read(
+            "skew",
+            column,
+            window,
+            default,
+            offset=offset,
+            include_current=include_current,
+        )
+
+    def trend(
+        self,
+        column: Column,
+        window: WindowLike,
+        *,
+        default: float | Required | None = REQUIRED,
+        offset: Duration = "0s",
+        include_current: bool = False,
+    ) -> Expression:
+        """Return the slope of the least-squares line of the column over event time, per second."""
+        return self._read(
+            "trend",
+            column,
+            window,
+            default,
+            offset=offset,
+            include_current=include_current,
+        )
 
     def min(
         self,
         column: Column,
-        window: Window,
+        window: WindowLike,
         *,
         default: float | Required | None = REQUIRED,
         offset: Duration = "0s",
         include_current: bool = False,
     ) -> Expression:
         """Return the least value."""
-        return self._read("min", column, window, default, offset=offset, include_current=include_current)
+        return self._read(
+            "min",
+            column,
+            window,
+            default,
+            offset=offset,
+            include_current=include_current,
+        )
 
     def max(
         self,
         column: Column,
-        window: Window,
+        window: WindowLike,
         *,
         default: float | Required | None = REQUIRED,
         offset: Duration = "0s",
         include_current: bool = False,
     ) -> Expression:
         """Return the greatest value."""
-        return self._read("max", column, window, default, offset=offset, include_current=include_current)
+        return self._read(
+            "max",
+            column,
+            window,
+            default,
+            offset=offset,
+            include_current=include_current,
+        )
 
-    def last(
+    def range(
         self,
         column: Column,
-        window: Window,
+        window: WindowLike,
         *,
         default: float | Required | None = REQUIRED,
         offset: Duration = "0s",
         include_current: bool = False,
     ) -> Expression:
-        """Return the value of the newest record that has one; of equal times, the last in the log."""
-        return self._read("last", column, window, default, offset=offset, include_current=include_current)
+        """Return the greatest value less the least."""
+        return self._read(
+            "range",
+            column,
+            window,
+            default,
+            offset=offset,
+            include_current=include_current,
+        )
 
-    def seconds_since(self, window: Window, *, default: float | Required | None = REQUIRED) -> Expression:
-        """Return the seconds since the newest record."""
-        return self._read("seconds_since", None, window, default)
-
-    def _read(
+    def first(
         self,
-        operation: Operation,
         column: Column,
-        window: Window,
-        default: float | Required | None,
-        prior: float = 0.0,
+        window: WindowLike,
+        *,
+        default: float | str | Required | None = REQUIRED,
+        offset: Duration = "0s",
+        include_current: bool = False,
+    ) -> Expression:
+        """Return the value of the oldest record; of equal times, the first in the log."""
+        return self._read(
+            "first",
+            column,
+            window,
+            default,
+            offset=offset,
+            include_current=include_current,
+        )
+
+    def last(
+        self,
+        column: Column,
+        window: WindowLike,
+        *,
+        default: float | str | Required | None = REQUIRED,
+        offset: Duration = "0s",
+        include_current: bool = False,
+    ) -> Expression:
+        """Return the value of the newest record that has one; of equal times, the last in the log."""
+        return self._read(
+            "last",
+            column,
+            window,
+            default,
+            offset=offset,
+            include_current=include_current,
+        )
+
+    def argmax(
+        self,
+        column: Column,
+        of: Column,
+        window: WindowLike,
+        *,
+        default: float | str | Required | None = REQUIRED,
+        offset: Duration = "0s",
+        include_current: bool = False,
+    ) -> Expression:
+        """Return the column's value at the record with the greatest `of`; of several, the newest."""
+        return self._read("argmax", column, window, default, offset=offset, include_current=include_current, other=of)
+
+    def argmin(
+        self,
+        column: Column,
+        of: Column,
+        window: WindowLike,
+        *,
+        default: float | str | Required | None = REQUIRED,
+        offset: Duration = "0s",
+        include_current: bool = False,
+    ) -> Expression:
+        """Return the column's value at the record with the least `of`; of several, the newest."""
+        return self._read("argmin", column, window, default, offset=offset, include_current=include_current, other=of)
+
+    def quantile(
+        self,
+        column: Column,
+        q: float,
+        window: WindowLike,
+        *,
+        default: float | Required | None = REQUIRED,
+        offset: Duration = "0s",
+        include_current: bool = False,
+    ) -> Expression:
+        """Return the value below which a share `q` of the records lies, within 0.8 % of it.
+
+        The record of rank ceil(q n) in order of value falls into a bucket of 1/64 of a power of two; its middle is
+        the answer, at most 1/128 of the value away.
+        """
+        if not is_finite(q) or not 0 <= q <= 1:
+            raise ConfigError(f"{self!r}.quantile q", wanted="a share from 0 to 1", got=q)
+        return self._read(
+            "quantile",
+            column,
+            window,
+            default,
+            offset=offset,
+            include_current=include_current,
+            parameters={"q": float(q)},
+        )
+
+    def distinct(
+        self,
+        column: Column,
+        window: WindowLike,
+        *,
+        cap: int = _DISTINCT,
+        offset: Duration = "0s",
+        include_current: bool = False,
+    ) -> Expression:
+        """Return how many different values there are: exact up to `cap`, beyond it a sketch's estimate."""
+        if not is_whole(cap) or cap < 1:
+            raise ConfigError(f"{self!r}.distinct cap", wanted="a whole number, at least 1", got=cap)
+        return self._read(
+            "distinct",
+            column,
+            window,
+            None,
+            offset=offset,
+            include_current=include_current,
+            parameters={"cap": int(cap)},
+        )
+
+    def entropy(
+        self,
+        column: Column,
+        window: WindowLike,
         *,
         offset: Duration = "0s",
         include_current: bool = False,
     ) -> Expression:
+        """Return the entropy of the column's values in bits; 0 for none."""
+        return self._read(
+            "entropy",
+            column,
+            window,
+            None,
+            offset=offset,
+            include_current=include_current,
+        )
+
+    def top_share(
+        self,
+        column: Column,
+        window: WindowLike,
+        *,
+        k: int = 1,
+        default: float | Required | None = REQUIRED,
+        offset: Duration = "0s",
+        include_current: bool = False,
+    ) -> Expression:
+        """Return the share of the records that have one of the `k` most frequent values."""
+        return self._read(
+            "top_share",
+            column,
+            window,
+            default,
+            offset=offset,
+            include_current=include_current,
+            parameters={"k": self._whole("top_share k", k)},
+        )
+
+    def seconds_since(self, window: WindowLike, *, default: float | Required | None = REQUIRED) -> Expression:
+        """Return the seconds since the newest record."""
+        return self._read("seconds_since", None, window, default)
+
+    def _whole(self, what: str, number: int) -> int:
+        if not is_whole(number) or number < 1:
+            raise ConfigError(f"{self!r}.{what}", wanted="a whole number, at least 1", got=number)
+        return number
+
+    def _read(
+        self,
+        operation: str,
+        column: Column,
+        window: WindowLike,
+        default: float | str | Required | None,
+        *,
+        offset: Duration = "0s",
+        include_current: bool = False,
+        other: Column = None,
+        parameters: Mapping[str, Parameter] | None = None,
+    ) -> Expression:
         where = f"{self!r}.{operation}"
-        size_us = ENDED_US if isinstance(window, Forever) else duration_us(f"{where} window", window)
-        if size_us <= 0:
-            raise ConfigError(f"{where} window", wanted="a window longer than nothing", got=window)
-        read = None
-        if operation not in {"count", "seconds_since"}:
-            read = self._records.aggregated(column, where)
-            if read.kind not in {"number", "bool"}:
-                raise ConfigError(where, wanted="a number", got=f"{read!r}, which is a {read.kind}")
+        over = window_of(f"{where} window", window)
+        self._check_window(where, operation, over)
+        read: Expression | None = None
+        if operation not in OF_ROWS:
+            read = self._column(where, column, texts=operation in _TAKES_TEXT)
+        elif isinstance(over, Decay):
+            read = Literal(1.0)  # A decaying count is the decaying sum of ones.
+        second = None if other is None else self._column(f"{where} of", other, texts=False)
         empty = 0.0 if operation in ZERO_WHEN_EMPTY else default
         given = None if isinstance(empty, Required) else empty
-        if given is not None and not is_finite(given):
-            raise ConfigError(f"{where} default", wanted="a finite number, or None for NaN", got=given)
+        text = operation in KEEPS_TEXT and read is not None and read.kind == "text"
+        if given is not None and (not isinstance(given, str) if text else not is_finite(given)):
+            wanted = "a text, or None" if text else "a finite number, or None for NaN"
+            raise ConfigError(f"{where} default", wanted=wanted, got=given)
+        if text and given is not None and isinstance(read, FieldColumn) and read.choices and given not in read.choices:
+            wanted = f"one of {', '.join(read.choices)}"
+            raise ConfigError(f"{where} default", wanted=wanted, got=f"{given}{nearest(str(given), read.choices)}")
         return AggregateRead(
             operation=operation,
             records=self._records,
             keys=self._keys,
             equals=self._equals,
             column=read,
-            size_us=size_us,
-            size_text=_text_of(window, size_us),
+            other=second,
+            window=over,
             offset_us=duration_us(f"{where} offset", offset),
             include_current=include_current,
-            default=None if given is None else float(given),
+            default=given if given is None or isinstance(given, str) else float(given),
             defaulted=not isinstance(empty, Required),
-            prior=float(prior),
             max_keys=self._max_keys,
+            parameters=tuple((parameters or {}).items()),
         )
+
+    def _check_window(self, where: str, operation: str, window: Window) -> None:
+        if isinstance(window, Decay) and operation not in _DECAYING:
+            wanted = f"a window without weights (hr.Decay is for {', '.join(_DECAYING)})"
+            raise ConfigError(f"{where} window", wanted=wanted, got=repr(window))
+        if operation == "rate" and (window is FOREVER or isinstance(window, LastN | Session | Decay)):
+            wanted = "a window of a fixed length, such as '1h'"
+            raise ConfigError(f"{where} window", wanted=wanted, got=repr(window))
+
+    def _column(self, where: str, column: Column, *, texts: bool) -> Expression:
+        """Return a column of the records; raise ConfigError if it is of a kind that the aggregate cannot take."""
+        read = self._records.aggregated(column, where)
+        if read.kind not in ({"number", "bool", "text"} if texts else {"number", "bool"}):
+            wanted = "a number or a text" if texts else "a number"
+            raise ConfigError(where, wanted=wanted, got=f"{read!r}, which is a {read.kind}")
+        return read
 
 
 def _same(one: FieldColumn, other: FieldColumn | None) -> bool:
     """Return whether two columns are one field; a class that a notebook cell declares again has new objects."""
     return other is not None and all(getattr(one, part.name) == getattr(other, part.name) for part in fields(one))
-
-
-def _text_of(window: Window, size_us: int) -> str:
-    if isinstance(window, Forever):
-        return "forever"
-    return window if isinstance(window, str) else duration_text(size_us)

@@ -1,6 +1,5 @@
 """A history: the rows of one stream for one entity, and the windows that are read from them."""
 
-from dataclasses import dataclass
 from typing import Any, Final, final
 
 import numpy as np
@@ -8,122 +7,25 @@ from numpy.typing import NDArray
 
 from headrace.core import reasons
 from headrace.core.records import F8, I8, U1
-from headrace.core.time import ENDED_US
-from headrace.features.aggregates import Operation
-from headrace.kernels import numbers, spans
-from headrace.kernels.exact import LIMBS, strays_in
+from headrace.features.aggregates import ZERO_WHEN_EMPTY
+from headrace.features.columns.contract import ColumnState, Plan, Script, longer
+from headrace.features.columns.kinds import states_of
+from headrace.kernels import spans
 
-__all__ = ["History", "HistoryPlan", "Read", "Window"]
+__all__ = ["History"]
 
 _CLASSES: Final = 40
 _LEAST_SLAB: Final = 1 << 12
 _LEAST_KEYS: Final = 1 << 8
-_CODES: Final[dict[Operation, int]] = {
-    "count": spans.ROWS,
-    "seconds_since": spans.SECONDS_SINCE,
-    "sum": numbers.SUM,
-    "mean": numbers.MEAN,
-    "min": numbers.MIN,
-    "max": numbers.MAX,
-    "last": numbers.LAST,
+_KINDS: Final = {
+    "sliding": spans.SLIDING,
+    "forever": spans.FOREVER,
+    "last_n": spans.LAST_N,
+    "session": spans.SESSION,
+    "given": spans.GIVEN,
 }
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """The window [t - offset - size, t - offset), one microsecond longer with `include_current`.
-
-    A size of `ENDED_US` or more is the window of everything before t - offset.
-    """
-
-    size_us: int
-    offset_us: int = 0
-    include_current: bool = False
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
-    """One aggregate of one column (-1 for count and seconds_since) over one window.
-
-    With `prior`, a mean counts that many further rows whose value is `default`.
-    """
-
-    operation: Operation
-    window: int
-    column: int = -1
-    prior: float = 0.0
-    default: float = np.nan
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryPlan:
-    """The windows of a history, the number of its columns, and what is read of them."""
-
-    windows: tuple[Window, ...]
-    columns: int
-    reads: tuple[Read, ...]
-
-
-@final
-class _ColumnState:
-    """One column: its values where `spans` puts them, and what is derived from them.
-
-    Prefixes stand in the words of one array a row: those of squares, when a variance asks for them, follow on those
-    of sums.
-    """
-
-    def __init__(self, plan: HistoryPlan, column: int) -> None:
-        mine = [number for number, read in enumerate(plan.reads) if read.column == column]
-        mine.sort(key=lambda number: plan.reads[number].window)
-        reads = [plan.reads[number] for number in mine]
-        operations = {read.operation for read in reads}
-        self.reads = np.array(
-            [[_CODES[read.operation], read.window, number] for number, read in zip(mine, reads, strict=True)], np.int64
-        ).reshape(-1, numbers.COLUMN_READ_COLUMNS)
-        self.priors = np.array([[read.prior, read.default] for read in reads], np.float64).reshape(-1, 2)
-        self.uses = np.zeros(numbers.USES, np.uint8)
-        self.uses[numbers.SUMS] = bool(operations & {"sum", "mean"})
-        self.uses[numbers.GREATEST] = "max" in operations
-        self.uses[numbers.LEAST] = "min" in operations
-        self.values = np.zeros(0)
-        self.prefix = np.zeros((0, numbers.PREFIX_WORDS), np.uint64)
-        self.strays = np.zeros(0, np.int64)
-        self.greatest = np.zeros(0)
-        self.least = np.zeros(0)
-        self.levels = np.zeros(numbers.LEVELS, np.int64)
-
-    def grow(self, slab: int) -> None:
-        """Have room for `slab` rows; what stands keeps its place."""
-        old = len(self.values)
-        self.values = _longer(self.values, slab)
-        if self.uses[numbers.SUMS]:
-            self.prefix = _longer(self.prefix, slab)
-        if self.uses[numbers.STRAYS]:
-            self.strays = _longer(self.strays, slab)
-        sizes = [slab >> (4 * level) for level in range(1, numbers.LEVELS)]
-        levels = np.array([0, 0, *np.cumsum(sizes[:-1])], np.int64)
-        if self.uses[numbers.GREATEST]:
-            self.greatest = self._moved(self.greatest, levels, old, sum(sizes))
-        if self.uses[numbers.LEAST]:
-            self.least = self._moved(self.least, levels, old, sum(sizes))
-        self.levels = levels
-
-    def watch_strays(self, column: F8, chosen: NDArray[np.bool_]) -> None:
-        """Begin to count values off the grid when the first one comes; before it there was none to count."""
-        if self.uses[numbers.SUMS] and not self.uses[numbers.STRAYS] and strays_in(column, chosen):
-            self.uses[numbers.STRAYS] = 1
-            self.strays = np.zeros(len(self.values), np.int64)
-
-    def _moved(self, tree: F8, levels: I8, old: int, size: int) -> F8:
-        """Return a tree of `size` nodes whose levels begin elsewhere, with the nodes of the `old` rows."""
-        grown = np.zeros(size)
-        for level in range(1, numbers.LEVELS):
-            count = old >> (4 * level)
-            grown[levels[level] : levels[level] + count] = tree[self.levels[level] : self.levels[level] + count]
-        return grown
+_ROW_CODES: Final = {"count": spans.ROWS, "seconds_since": spans.SECONDS_SINCE, "rate": spans.RATE}
+_NO_EDGES: Final = np.zeros((0, 0, 2), np.int64)
 
 
 @final
@@ -134,8 +36,9 @@ class History:
     alone; a late row costs the distance that it is late. Results do not depend on how operations are batched.
     Sums are exact and rounded once; those of a key must stay below 2**63.
 
-    >>> day = Window(size_us=86_400_000_000)
-    >>> plan = HistoryPlan(windows=(day,), columns=1, reads=(Read(operation="sum", window=0, column=0),))
+    >>> from headrace.features.columns.contract import Read, Span
+    >>> day = Span(size_us=86_400_000_000)
+    >>> plan = Plan(windows=(day,), columns=1, reads=(Read(operation="sum", window=0, column=0),))
     >>> history, out, reason = History(plan), np.empty((2, 1)), np.empty((2, 1), np.uint8)
     >>> history.run(
     ...     key=np.array([0, 0]), time=np.array([5, 7]), insert=np.array([True, True]), read=np.array([0, 1]),
@@ -145,23 +48,31 @@ class History:
     ([[0.0], [2.5]], [[1], [0]])
     """
 
-    def __init__(self, plan: HistoryPlan) -> None:
+    def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        gaps = sorted({window.gap_us for window in plan.windows if window.kind == "session"})
+        self._gaps = np.array(gaps, np.int64)
+        given = [number for number, window in enumerate(plan.windows) if window.kind == "given"]
         self._windows = np.array(
             [
                 [
-                    spans.FOREVER if window.size_us >= ENDED_US else spans.SLIDING,
+                    _KINDS[window.kind],
                     window.size_us,
                     window.offset_us,
                     int(window.include_current),
+                    given.index(number)
+                    if window.kind == "given"
+                    else gaps.index(window.gap_us)
+                    if window.kind == "session"
+                    else window.n,
                 ]
-                for window in plan.windows
+                for number, window in enumerate(plan.windows)
             ],
             np.int64,
         ).reshape(-1, spans.WINDOW_COLUMNS)
-        self._reads = np.array([[_CODES[read.operation], read.window] for read in plan.reads], np.int64).reshape(
-            -1, spans.READ_COLUMNS
-        )
+        self._reads = np.array(
+            [[_ROW_CODES.get(read.operation, spans.FIRST_OF_COLUMN), read.window] for read in plan.reads], np.int64
+        ).reshape(-1, spans.READ_COLUMNS)
         self._clear()
 
     @property
@@ -180,6 +91,7 @@ class History:
         columns: list[F8],
         out: F8,
         reason: U1,
+        edges: I8 = _NO_EDGES,
     ) -> None:
         """Walk n operations in log order; an operation may insert a row and then read.
 
@@ -187,7 +99,7 @@ class History:
         microseconds. insert: bool[n]. read: i8[n], the row of `out` to fill, or -1. lowest: i8[n], never falling,
         within a call or from one call to the next: nothing before it is read, so that what lies before it may be
         forgotten. columns: one f8[n] a column, the values of the operations that insert; none of those may be NaN or
-        infinite.
+        infinite. edges: i8[n, g, 2], since and until of the windows that are given, by operation.
 
         out: f8[m, reads], C order. An empty window gives 0 for count and sum, the default for a mean with a prior,
         else NaN. reason: u1[m, reads], of `core.reasons`: TRUNCATED if `lowest` cuts off a part of the window that
@@ -213,7 +125,7 @@ class History:
             more = spans.room(groups, starts, keys, order, inserting, floor, self._state, self._ts, wanted)
             self._reserve_slab(int(more))
             moves = np.empty((groups, spans.MOVE_COLUMNS), np.int64)
-            made = spans.plan(groups, keys, wanted, self._state, self._ts, self._free, self._top, moves)
+            made = spans.plan(groups, keys, wanted, self._state, self._ts, self._silences, self._free, self._top, moves)
         width = len(self._windows)
         place, ends = np.empty(count, np.int64), np.empty(count, np.int64)
         low, high = np.empty((count, width), np.int64), np.empty((count, width), np.int64)
@@ -228,9 +140,12 @@ class History:
             read,
             lowest,
             self._windows,
+            edges,
+            self._gaps,
             self._reads,
             self._state,
             self._ts,
+            self._silences,
             hints,
             why,
             place,
@@ -240,33 +155,22 @@ class History:
             out,
             reason,
         )
-        limbs = np.empty(LIMBS, np.int64)
-        with np.errstate(over="ignore"):
-            for state, column in zip(self._columns, columns, strict=True):
-                state.watch_strays(column, inserting)
-                numbers.run(
-                    int(starts[groups]),
-                    order,
-                    place,
-                    ends,
-                    read,
-                    low,
-                    high,
-                    moves,
-                    made,
-                    column,
-                    state.values,
-                    state.prefix,
-                    state.strays,
-                    state.greatest,
-                    state.least,
-                    state.levels,
-                    state.uses,
-                    limbs,
-                    state.reads,
-                    state.priors,
-                    out,
-                )
+        script = Script(
+            operations=int(starts[groups]),
+            order=order,
+            place=place,
+            ends=ends,
+            low=low,
+            high=high,
+            time=time,
+            insert=inserting,
+            read=read,
+            moves=moves,
+            made=made,
+        )
+        for states in self._columns:
+            for state in states:
+                state.run(script, columns, out)
         if inserts:
             self._floor = int(lowest[np.flatnonzero(inserting)[-1]])
             self._sweep(count)
@@ -293,9 +197,18 @@ class History:
             "oldest": self._state[: self._used, spans.OLDEST].copy(),
             "time": self._ts[rows],
         }
-        for number, state in enumerate(self._columns):
-            arrays[f"value{number}"] = state.values[rows]
+        for number in range(self._plan.columns):
+            arrays[f"value{number}"] = self._values(number, rows)
         return arrays
+
+    def values(self, column: int) -> F8:
+        """Return a column's values of every row that may still be read."""
+        begin, length = np.empty(self._used, np.int64), np.empty(self._used, np.int64)
+        spans.kept(self._state, self._ts, self._floor, begin, length)
+        return self._values(column, _ranges(begin, length))
+
+    def _values(self, column: int, rows: I8) -> F8:
+        return next(state for state in self._columns[column] if state.keeps_values).values(rows)
 
     def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Stand where a snapshot stood: every key's rows in a block of their own, prefixes and trees made anew."""
@@ -309,21 +222,11 @@ class History:
         self._state[:count, spans.OLDEST] = arrays["oldest"]
         rows = _ranges(self._state[:count, spans.BEGIN], length)
         self._ts[rows] = arrays["time"]
-        with np.errstate(over="ignore"):
-            for number, state in enumerate(self._columns):
-                column = np.ascontiguousarray(arrays[f"value{number}"])
-                state.values[rows] = column
-                state.watch_strays(column, np.ones(len(column), bool))
-                numbers.derive(
-                    self._state,
-                    state.values,
-                    state.prefix,
-                    state.strays,
-                    state.greatest,
-                    state.least,
-                    state.levels,
-                    state.uses,
-                )
+        spans.count_silences(self._state, self._ts, self._gaps, self._silences)
+        columns = [np.ascontiguousarray(arrays[f"value{number}"]) for number in range(self._plan.columns)]
+        for states in self._columns:
+            for state in states:
+                state.place(rows, columns, arrays["time"], self._state)
 
     def _clear(self) -> None:
         self._used = 0
@@ -333,13 +236,16 @@ class History:
         self._top = np.zeros(1, np.int64)
         self._floor = int(spans.ALWAYS)
         self._swept = 0
-        self._columns: list[_ColumnState] = [_ColumnState(self._plan, column) for column in range(self._plan.columns)]
+        self._silences: I8 = np.zeros((0, len(self._gaps)), np.int64)
+        self._columns: list[tuple[ColumnState, ...]] = [
+            states_of(self._plan, column) for column in range(self._plan.columns)
+        ]
 
     def _fill_empty(self, rows: I8, out: F8, reason: U1) -> None:
         """Answer the reads of no key."""
         for number, read in enumerate(self._plan.reads):
-            empty = 0.0 if read.operation in ("count", "sum") else np.nan
-            out[rows, number] = read.default if read.operation == "mean" and read.prior > 0 else empty
+            empty = 0.0 if read.operation in ZERO_WHEN_EMPTY else np.nan
+            out[rows, number] = read.default if read.parameters.get("prior") else empty
         reason[rows] = reasons.NO_KEY
 
     def _sweep(self, operations: int) -> None:
@@ -352,7 +258,7 @@ class History:
         self._used = max(self._used, count)
         size = len(self._state)
         if count > size:
-            grown = _longer(self._state, max(_LEAST_KEYS, 1 << (count - 1).bit_length()))
+            grown = longer(self._state, max(_LEAST_KEYS, 1 << (count - 1).bit_length()))
             grown[size:, spans.BLOCK] = spans.NONE
             grown[size:, spans.OLDEST] = spans.NEVER
             self._state = grown
@@ -361,16 +267,11 @@ class History:
         need = int(self._top[0]) + more
         if need > len(self._ts):
             size = max(_LEAST_SLAB, 1 << (need - 1).bit_length())
-            self._ts = _longer(self._ts, size)
-            for state in self._columns:
-                state.grow(size)
-
-
-def _longer(array: NDArray[Any], size: int) -> NDArray[Any]:
-    """Return an array of `size` rows that begins with the old ones; untouched pages of the new ones cost nothing."""
-    grown = np.zeros((size, *array.shape[1:]), array.dtype)
-    grown[: len(array)] = array
-    return grown
+            self._ts = longer(self._ts, size)
+            self._silences = longer(self._silences, size)
+            for states in self._columns:
+                for state in states:
+                    state.grow(size)
 
 
 def _ranges(begin: I8, length: I8) -> I8:

@@ -10,7 +10,7 @@ import numpy as np
 from headrace.core.records import I8
 from headrace.core.time import DAY_US, HOUR_US, instant_us
 
-__all__ = ["hour_of_day", "local_us", "weekday"]
+__all__ = ["boundaries", "hour_of_day", "local_us", "weekday"]
 
 _FIRST_YEAR: Final = 1900
 _LAST_YEAR: Final = 2101
@@ -73,3 +73,25 @@ def weekday(time_us: I8, zone: str) -> I8:
     [3]
     """
     return (local_us(time_us, zone) // DAY_US + _EPOCH_WEEKDAY) % 7
+
+
+def boundaries(time_us: I8, size_us: int, zone: str) -> tuple[I8, I8]:
+    """Return since and until of the last whole stretch of local time, cut at multiples of the size, before a moment.
+
+    time_us: i8[n], microseconds UTC; `until` is at most that.
+
+    >>> since, until = boundaries(np.array([instant_us(datetime(2026, 3, 30, tzinfo=UTC))]), DAY_US, "Europe/Berlin")
+    >>> (until - since).tolist() == [23 * HOUR_US]
+    True
+    """
+    until = local_us(time_us, zone) // size_us * size_us
+    return _utc_us(until - size_us, zone), _utc_us(until, zone)
+
+
+def _utc_us(local: I8, zone: str) -> I8:
+    """Return the instant of a local time; of one that there is twice the first, of none the one after the gap."""
+    starts, offsets = _offsets(zone)
+    before = np.searchsorted(starts, local - offsets.max(), side="right") - 1
+    after = np.searchsorted(starts, local - offsets.min(), side="right") - 1
+    first: I8 = local - offsets[before]
+    return np.where(np.searchsorted(starts, first, side="right") - 1 == before, first, local - offsets[after])

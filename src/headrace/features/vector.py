@@ -9,7 +9,7 @@ from headrace.core.checks import check_name
 from headrace.core.errors import ConfigError, nearest
 from headrace.core.events import Event, columns_of
 from headrace.core.expressions import Category, Cross, Expression, FieldColumn, Fill, Hour, Weekday
-from headrace.features.aggregates import AggregateRead
+from headrace.features.aggregates import OF_ROWS, AggregateRead
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -185,8 +185,8 @@ def _automatic_name(where: str, feature: Expression) -> str:
         case Hour() | Weekday():
             return f"{type(feature).__name__.lower()}_{_automatic_name(where, feature.operand)}"
         case AggregateRead():
-            parts = [*(_automatic_name(where, key) for key in feature.keys), feature.operation]
-            if feature.column is not None:
+            parts = [*(_automatic_name(where, key) for key in feature.keys), feature.operation_text]
+            if feature.column is not None and feature.operation not in OF_ROWS:
                 parts += ["label" if feature.of_label else _automatic_name(where, feature.column), feature.unit]
             parts.append(feature.window_text)
             return _NOT_IN_A_NAME.sub("_", "_".join(part for part in parts if part)).strip("_")

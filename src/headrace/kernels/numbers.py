@@ -5,7 +5,18 @@ from numba import njit
 from numpy.typing import NDArray
 
 from headrace.kernels.exact import fixed, from_fixed, sum_anywhere
-from headrace.kernels.spans import BEGIN, CODE, END, MOVE_FROM, MOVE_ROWS, MOVE_TO, NONE, READ_COLUMNS, WINDOW
+from headrace.kernels.spans import (
+    BEGIN,
+    CODE,
+    END,
+    FIRST_OF_COLUMN,
+    MOVE_FROM,
+    MOVE_ROWS,
+    MOVE_TO,
+    NONE,
+    READ_COLUMNS,
+    WINDOW,
+)
 
 I8 = NDArray[np.int64]
 F8 = NDArray[np.float64]
@@ -14,18 +25,20 @@ U1 = NDArray[np.uint8]
 B1 = NDArray[np.bool_]
 
 # aggregates, beside those of `spans`
-SUM = 2
-MEAN = 3
-MIN = 4
-MAX = 5
-LAST = 6
+SUM = FIRST_OF_COLUMN
+MEAN = SUM + 1
+MIN = SUM + 2
+MAX = SUM + 3
+RANGE = SUM + 4
+FIRST = SUM + 5
+LAST = SUM + 6  # the PARAMETER-th from the end
 
 # columns of `reads`, beside those of `spans`
 TARGET = READ_COLUMNS
 COLUMN_READ_COLUMNS = READ_COLUMNS + 1
 
-# columns of `priors`
-PRIOR = 0
+# columns of `parameters`
+PARAMETER = 0  # the prior of a mean, the rank of a last
 DEFAULT = 1
 
 # entries of `uses`: what is kept beside the values
@@ -185,12 +198,12 @@ def run(
     uses: U1,
     limbs: I8,
     reads: I8,
-    priors: F8,
+    parameters: F8,
     out: F8,
 ) -> None:
     """Make the moves, then walk the script: inserts shift this column's arrays, reads answer from them.
 
-    column: f8[n], the value of each operation that inserts. reads: i8[r, 3] and priors: f8[r, 2], the reads of this
+    column: f8[n], the value of each operation that inserts. reads: i8[r, 3] and parameters: f8[r, 2], the reads of this
     column; TARGET is the column of `out`. prefix: u8[slab, 2], strays: i8[slab], how many values before a row are off
     the grid. An empty span gives 0 for a sum, NaN for the rest, and the default for a mean with a prior.
     """
@@ -245,8 +258,9 @@ def run(
                             )
                 if code == SUM:
                     value = total_value
-                elif priors[r, PRIOR] > 0.0:
-                    value = (total_value + priors[r, PRIOR] * priors[r, DEFAULT]) / (stop - start + priors[r, PRIOR])
+                elif parameters[r, PARAMETER] > 0.0:
+                    prior = parameters[r, PARAMETER]
+                    value = (total_value + prior * parameters[r, DEFAULT]) / (stop - start + prior)
                 elif stop > start:
                     value = total_value / (stop - start)
             elif stop > start:
@@ -254,6 +268,13 @@ def run(
                     value = _extreme(values, greatest, levels, start, stop, 1.0)
                 elif code == MIN:
                     value = -_extreme(values, least, levels, start, stop, -1.0)
+                elif code == RANGE:
+                    value = _extreme(values, greatest, levels, start, stop, 1.0)
+                    value += _extreme(values, least, levels, start, stop, -1.0)
+                elif code == FIRST:
+                    value = values[start]
                 else:
-                    value = values[stop - 1]
+                    rank = int(parameters[r, PARAMETER])
+                    if stop - start >= rank:
+                        value = values[stop - rank]
             out[row, reads[r, TARGET]] = value

@@ -41,13 +41,23 @@ MOVE_COLUMNS = 3
 # kinds of windows
 SLIDING = 0
 FOREVER = 1
+LAST_N = 2  # the newest EXTRA rows of a sliding window
+SESSION = 3  # the newest rows of a sliding window, back to the first silence; EXTRA is its column of `silences`
+GIVEN = 4  # [since, until) is given for each operation; EXTRA is its column of `edges`
 
 # columns of `windows`
 KIND = 0
-SIZE = 1
+SIZE = 1  # ENDED or more for a window without a beginning
 OFFSET = 2
 CURRENT = 3  # 1 to include the moment of the read itself
-WINDOW_COLUMNS = 4
+EXTRA = 4
+WINDOW_COLUMNS = 5
+
+ENDED = np.int64(2**62)
+
+# the third axis of `edges`
+SINCE = 0
+UNTIL = 1
 
 # columns of `reads`
 CODE = 0
@@ -57,6 +67,9 @@ READ_COLUMNS = 2
 # aggregates that need the times alone; those of a column follow in `numbers`
 ROWS = 0
 SECONDS_SINCE = 1
+RATE = 2
+FIRST_OF_COLUMN = 3
+"""Codes from here on are those of the kernels of columns."""
 
 # reasons of a span, as `core.reasons` numbers them
 OK = 0
@@ -169,7 +182,7 @@ def _give(size_class: int, place: int, free: I8, ts: I8) -> None:
 
 
 @njit(cache=True, nogil=True)
-def plan(groups: int, keys: I8, wanted: I8, state: I8, ts: I8, free: I8, top: I8, moves: I8) -> int:
+def plan(groups: int, keys: I8, wanted: I8, state: I8, ts: I8, silences: I8, free: I8, top: I8, moves: I8) -> int:
     """Give each key the block that `room` wanted for it, and list the moves; return their number.
 
     Every column makes the same moves in the same order, since a block that one key leaves may be another's next.
@@ -196,6 +209,9 @@ def plan(groups: int, keys: I8, wanted: I8, state: I8, ts: I8, free: I8, top: I8
             moves[made, MOVE_ROWS] = rows
             for i in range(rows):
                 ts[place + i] = ts[first + i]
+            for gap in range(silences.shape[1]):
+                for i in range(rows):
+                    silences[place + i, gap] = silences[first + i, gap]
             if place != old:
                 _give(old_class, old, free, ts)
         made += 1
@@ -269,6 +285,59 @@ def lower_bound(ts: I8, begin: int, end: int, hint: int, time: int) -> int:
 
 
 @njit(cache=True, nogil=True)
+def count_silences(state: I8, ts: I8, gaps: I8, silences: I8) -> None:
+    """Count, for the rows of every key anew, how many silences longer than each gap lie before a row.
+
+    gaps: i8[g]. silences: i8[slab, g]; only differences within a key are ever read.
+    """
+    for k in range(state.shape[0]):
+        for gap in range(gaps.shape[0]):
+            for p in range(state[k, BEGIN], state[k, END]):
+                silences[p, gap] = 0
+                if p > state[k, BEGIN]:
+                    silences[p, gap] = silences[p - 1, gap] + (ts[p] - ts[p - 1] > gaps[gap])
+
+
+@njit(cache=True, nogil=True)
+def _insert_silence(ts: I8, gaps: I8, silences: I8, first: int, at: int, last: int) -> None:
+    """Enter the row that was just put at `at`: the rows behind it have moved on, and ts with them."""
+    for gap in range(gaps.shape[0]):
+        left = at > first and ts[at] - ts[at - 1] > gaps[gap]
+        right = at < last and ts[at + 1] - ts[at] > gaps[gap]
+        if at == first:
+            # Counted from the row behind, which keeps its number.
+            if at < last:
+                for p in range(last, at, -1):
+                    silences[p, gap] = silences[p - 1, gap]
+                silences[at, gap] = silences[at + 1, gap] - right
+            else:
+                silences[at, gap] = 0
+            continue
+        before = silences[at - 1, gap]
+        change = 0
+        if at < last:
+            change = before + left + right - silences[at, gap]
+        for p in range(last, at, -1):
+            silences[p, gap] = silences[p - 1, gap] + change
+        silences[at, gap] = before + left
+
+
+@njit(cache=True, nogil=True)
+def _session_start(silences: I8, gap: int, start: int, stop: int) -> int:
+    """Return the first row of [start, stop) behind which there is no silence."""
+    wanted = silences[stop - 1, gap]
+    low = start
+    high = stop - 1
+    while low < high:
+        middle = (low + high) >> 1
+        if silences[middle, gap] < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(cache=True, nogil=True)
 def script(
     groups: int,
     starts: I8,
@@ -279,9 +348,12 @@ def script(
     read: I8,
     lowest: I8,
     windows: I8,
+    edges: I8,
+    gaps: I8,
     reads: I8,
     state: I8,
     ts: I8,
+    silences: I8,
     hints: I8,
     why: U1,
     place: I8,
@@ -296,7 +368,8 @@ def script(
     q runs over the operations as `order` has them. place[q]: where a row was inserted, NONE for none; ends[q]: the
     end of the key's rows before that. low, high: i8[n, W], the span of each window. read: i8[n], the row of `out`
     and `reason` to fill, NONE for none. lowest: i8[n], before which nothing may be read at that operation. reads:
-    i8[R, 2], for the reasons of all, and the values of those that need no column. hints: i8[2 W] and why: u1[W],
+    i8[R, 2], for the reasons of all, and the values of those that need no column. edges: i8[n, E, 2], since and until
+    of the windows that are GIVEN, at each operation. gaps: i8[g], of the sessions. hints: i8[2 W] and why: u1[W],
     scratch.
 
     A span is TRUNCATED if `lowest` cuts off a part of the window that begins after the key's earliest time; else
@@ -325,6 +398,8 @@ def script(
                     for h in range(2 * count):
                         hints[h] += at < hints[h]
                 ts[at] = t
+                if gaps.shape[0] > 0:
+                    _insert_silence(ts, gaps, silences, first, at, last)
                 place[q] = at
                 ends[q] = last
                 last += 1
@@ -333,9 +408,13 @@ def script(
             if row < 0:
                 continue
             for w in range(count):
+                kind = windows[w, KIND]
                 until = t - windows[w, OFFSET] + windows[w, CURRENT]
                 since = ALWAYS
-                if windows[w, KIND] == SLIDING:
+                if kind == GIVEN:
+                    since = edges[i, windows[w, EXTRA], SINCE]
+                    until = edges[i, windows[w, EXTRA], UNTIL]
+                elif kind != FOREVER and windows[w, SIZE] < ENDED:
                     since = t - windows[w, OFFSET] - windows[w, SIZE]
                 stop = last
                 if last > first and ts[last - 1] >= until:
@@ -343,10 +422,21 @@ def script(
                 start = lower_bound(ts, first, stop, min(hints[2 * w], stop), max(since, lowest[i]))
                 hints[2 * w] = start
                 hints[2 * w + 1] = stop
+                reaches = since
+                if kind == LAST_N and stop - start >= windows[w, EXTRA]:
+                    start = stop - windows[w, EXTRA]
+                    reaches = lowest[i]  # What was cut off would not have counted.
+                elif kind == SESSION and stop > start:
+                    begin = stop
+                    if until - windows[w, CURRENT] - ts[stop - 1] <= gaps[windows[w, EXTRA]]:
+                        begin = _session_start(silences, windows[w, EXTRA], start, stop)
+                    if begin > start:  # A silence that is kept ends it: nothing before would have counted.
+                        reaches = lowest[i]
+                    start = begin
                 low[q, w] = start
                 high[q, w] = stop
                 ever = oldest if windows[w, CURRENT] else before
-                if since < lowest[i] and ever < min(lowest[i], until):
+                if reaches < lowest[i] and ever < min(lowest[i], until):
                     why[w] = TRUNCATED
                 elif stop > start:
                     why[w] = OK
@@ -361,5 +451,7 @@ def script(
                     out[row, r] = high[q, w] - low[q, w]
                 elif reads[r, CODE] == SECONDS_SINCE:
                     out[row, r] = (t - ts[high[q, w] - 1]) / 1e6 if high[q, w] > low[q, w] else np.nan
+                elif reads[r, CODE] == RATE:
+                    out[row, r] = (high[q, w] - low[q, w]) / (windows[w, SIZE] / 1e6)
         state[k, END] = last
         state[k, OLDEST] = oldest

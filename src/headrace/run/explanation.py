@@ -130,7 +130,8 @@ class _Search:
     def window(self, read: AggregateRead) -> dict[str, Any]:
         """Return the window, how many kept records lie in it, whether it may reach back to trimmed ones, the newest."""
         until_us = self._time_us - read.offset_us + int(read.include_current)
-        since_us = UNSPOKEN_US if read.size_us >= ENDED_US else self._time_us - read.offset_us - read.size_us
+        reach_us = read.window.reach_us
+        since_us = UNSPOKEN_US if reach_us >= ENDED_US else self._time_us - read.offset_us - reach_us
         found = self._of_label(read) if read.of_label else self._of_source(read)
         inside = [entry for entry in found if since_us <= entry["event_time_us"] < until_us]
         inside.sort(key=lambda entry: entry["event_time_us"])

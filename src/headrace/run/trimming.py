@@ -66,7 +66,7 @@ class Kept:
 def least_retention_us(pipeline: "Pipeline[Any]") -> int:
     """Return how long [events] must be kept: longest window + its offset + the label's `within`; ENDED_US: for ever."""
     reads = pipeline.features.aggregates()
-    longest_us: int = max((read.size_us + read.offset_us for read in reads), default=0)
+    longest_us: int = max((read.window.reach_us + read.offset_us for read in reads), default=0)
     return min(longest_us + int(pipeline.label.within_us), ENDED_US)
 
 

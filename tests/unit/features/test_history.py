@@ -12,29 +12,30 @@ from numpy.typing import NDArray
 
 from headrace.core import reasons
 from headrace.core.time import ENDED_US
-from headrace.features.history import History, HistoryPlan, Read, Window
+from headrace.features.columns.contract import Plan, Read, Span
+from headrace.features.history import History
 from headrace.kernels import spans
 from tests.oracle.windows import Row, Windows
 
 COMPILED = not numba.config.DISABLE_JIT
 FEW = settings(max_examples=60 if COMPILED else 12)
 WINDOWS = (
-    Window(size_us=20),
-    Window(size_us=100),
-    Window(size_us=20, include_current=True),
-    Window(size_us=30, offset_us=15),
-    Window(size_us=ENDED_US),
-    Window(size_us=ENDED_US, offset_us=10, include_current=True),
+    Span(size_us=20),
+    Span(size_us=100),
+    Span(size_us=20, include_current=True),
+    Span(size_us=30, offset_us=15),
+    Span(size_us=ENDED_US),
+    Span(size_us=ENDED_US, offset_us=10, include_current=True),
 )
 OF_A_COLUMN = ("sum", "mean", "min", "max", "last")
 READS = tuple(
     [Read(operation="count", window=window) for window in range(len(WINDOWS))]
     + [Read(operation="seconds_since", window=window) for window in range(len(WINDOWS))]
     + [Read(operation=name, window=window, column=0) for name in OF_A_COLUMN for window in range(len(WINDOWS))]
-    + [Read(operation="mean", window=window, column=1, prior=2.5, default=0.25) for window in (1, 4)]
+    + [Read(operation="mean", window=window, column=1, parameters={"prior": 2.5}, default=0.25) for window in (1, 4)]
     + [Read(operation=name, window=3, column=1) for name in OF_A_COLUMN]
 )
-PLAN = HistoryPlan(windows=WINDOWS, columns=2, reads=READS)
+PLAN = Plan(windows=WINDOWS, columns=2, reads=READS)
 LONG_AGO = -(10**15)
 
 plain = st.sampled_from([0.0, -0.0, 1.0, -2.5, 3.1, 19.99, 123456.78, -(2.0**39), 2.0**-64])
@@ -89,7 +90,7 @@ def by_definition(rows: list[Row]) -> Answers:
     sizes = [math.inf if window.size_us >= ENDED_US else window.size_us for window in WINDOWS]
     oracle = Windows(
         [(size, window.offset_us, window.include_current) for size, window in zip(sizes, WINDOWS, strict=True)],
-        [(read.operation, read.window, read.column, read.prior, read.default) for read in READS],
+        [(read.operation, read.window, read.column, read.parameters.get("prior", 0.0), read.default) for read in READS],
     )
     answers = [answer for row in rows if (answer := oracle.step(row)) is not None]
     table = np.array(answers, np.float64).reshape(-1, len(READS), 2)
@@ -129,7 +130,8 @@ def state_bytes(thing: Any) -> dict[str, object]:
         elif isinstance(value, int):
             found[name] = value
         elif isinstance(value, list):
-            found |= {f"{name}{number}": state_bytes(each) for number, each in enumerate(value)}
+            states = [state for kept in value for state in kept]
+            found |= {f"{name}{number}": state_bytes(state) for number, state in enumerate(states)}
     return found
 
 
@@ -226,7 +228,7 @@ def test_a_window_that_ends_before_the_first_row_of_its_key_is_not_truncated() -
 def test_a_slab_that_grows_keeps_what_stands_in_it() -> None:
     names = ("sum", "min", "max")
     reads = tuple(Read(operation=name, window=0, column=0) for name in names)
-    history = History(HistoryPlan(windows=(Window(size_us=ENDED_US),), columns=1, reads=reads))
+    history = History(Plan(windows=(Span(size_us=ENDED_US),), columns=1, reads=reads))
     out, reason = np.empty((1, 3)), np.empty((1, 3), np.uint8)
 
     def come(key: int, values: NDArray[np.float64], *, ask: bool) -> None:
@@ -276,14 +278,14 @@ def test_a_deep_block_answers_as_the_definition_does() -> None:
     time = np.arange(count) // 3 - np.where(draw.random(count) < 0.1, draw.integers(0, 400, count), 0)
     value = np.round(draw.normal(size=count) * 100, 2)
     key = np.where(draw.random(count) < 0.9, 0, draw.integers(1, 40, count))
-    windows = (Window(size_us=200), Window(size_us=1900), Window(size_us=ENDED_US))
+    windows = (Span(size_us=200), Span(size_us=1900), Span(size_us=ENDED_US))
     names = ("count", "sum", "min", "max")
     reads = tuple(
         Read(operation=name, window=window, column=-1 if name == "count" else 0)
         for name in names
         for window in range(3)
     )
-    history = History(HistoryPlan(windows=windows, columns=1, reads=reads))
+    history = History(Plan(windows=windows, columns=1, reads=reads))
     rows = np.sort(draw.choice(count, asked, replace=False))
     read = np.full(count, -1)
     read[rows] = np.arange(asked)
@@ -312,9 +314,7 @@ def test_a_deep_block_answers_as_the_definition_does() -> None:
 
 
 def test_what_has_expired_is_freed_and_its_places_are_used_again() -> None:
-    history = History(
-        HistoryPlan(windows=(Window(size_us=50),), columns=1, reads=(Read(operation="sum", window=0, column=0),))
-    )
+    history = History(Plan(windows=(Span(size_us=50),), columns=1, reads=(Read(operation="sum", window=0, column=0),)))
     rounds, size = (400, 100) if COMPILED else (60, 20)
     out, reason = np.empty((0, 1)), np.empty((0, 1), np.uint8)
     for number in range(rounds):
@@ -335,7 +335,7 @@ def test_what_has_expired_is_freed_and_its_places_are_used_again() -> None:
 
 
 def test_a_busy_key_that_falls_silent_gets_a_smaller_block() -> None:
-    history = History(HistoryPlan(windows=(Window(size_us=50),), columns=0, reads=(Read(operation="count", window=0),)))
+    history = History(Plan(windows=(Span(size_us=50),), columns=0, reads=(Read(operation="count", window=0),)))
     out, reason = np.empty((1, 1)), np.empty((1, 1), np.uint8)
 
     def come(time: int, rows: int) -> None:

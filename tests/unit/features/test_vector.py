@@ -93,9 +93,9 @@ def test_aggregates_are_bound_wherever_they_stand_in_a_feature() -> None:
 
 def test_a_window_is_kept_in_microseconds() -> None:
     (read,) = departures.vector("v", n=dest.count("3h", offset="1h", include_current=True)).aggregates()
-    assert (read.size_us, read.offset_us, read.include_current) == (3 * HOUR_US, HOUR_US, True)
+    assert (read.window.reach_us, read.offset_us, read.include_current) == (3 * HOUR_US, HOUR_US, True)
     (read,) = departures.vector("v", n=dest.count(hr.FOREVER)).aggregates()
-    assert read.size_us == ENDED_US
+    assert read.window.reach_us == ENDED_US
 
 
 def test_count_and_sum_start_at_zero_and_none_is_a_choice() -> None:

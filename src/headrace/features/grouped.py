@@ -545,7 +545,7 @@ class Grouped:
     ) -> Expression:
         where = f"{self!r}.{operation}"
         over = window_of(f"{where} window", window)
-        self._check_window(where, operation, over)
+        self._check_window(where, operation, over, include_current=include_current)
         read: Expression | None = None
         if operation not in OF_ROWS:
             read = self._column(where, column, texts=operation in _TAKES_TEXT)
@@ -577,7 +577,10 @@ class Grouped:
             parameters=tuple((parameters or {}).items()),
         )
 
-    def _check_window(self, where: str, operation: str, window: Window) -> None:
+    def _check_window(self, where: str, operation: str, window: Window, *, include_current: bool) -> None:
+        if window.closes and include_current:
+            wanted = "left out: a window that is closed cannot hold the request"
+            raise ConfigError(f"{where} include_current", wanted=wanted, got=include_current)
         if isinstance(window, Decay) and operation not in _DECAYING:
             wanted = f"a window without weights (hr.Decay is for {', '.join(_DECAYING)})"
             raise ConfigError(f"{where} window", wanted=wanted, got=repr(window))

@@ -4,12 +4,14 @@ Every node is frozen, walks by plain attributes, prints as the code that makes i
 which fingerprints are made. Python's own operators on values (`and`, `in`, `if`, chained comparison, methods,
 f-strings) would silently mean something else on a column, so each raises and names the replacement.
 
-Kinds: "number" (integers too), "bool", "text" (a `Literal` of texts too), "time", and "category", which is the id
-that `hr.category` or `hr.cross` hashed something to: a feature, of which nothing more can be computed.
+Kinds: "number" (integers too), "bool", "text" (a `Literal` of texts too), "time", "category", which is the id that
+`hr.category` or `hr.cross` hashed something to: a feature, of which nothing more can be computed; "numbers",
+which is a fixed number of numbers in each record; and "several", which is no column but an ordered few of them under
+one name. A vector spreads the last two to features of their own.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn, TypeAlias, final
 from typing import Literal as OneOf
@@ -22,6 +24,7 @@ __all__ = [
     "Category",
     "Comparison",
     "Cross",
+    "Element",
     "Expression",
     "FieldColumn",
     "Fill",
@@ -34,12 +37,13 @@ __all__ = [
     "Negate",
     "Not",
     "Scalar",
+    "Several",
     "Weekday",
     "When",
     "expression_of",
 ]
 
-Kind: TypeAlias = OneOf["number", "bool", "text", "category", "time"]
+Kind: TypeAlias = OneOf["number", "bool", "text", "category", "time", "numbers", "several"]
 Scalar: TypeAlias = float | bool | str | None
 _NUMBERS: Final = ("number", "bool")
 _ORDERED: Final = ("number", "bool", "time")
@@ -168,6 +172,9 @@ class Expression(ABC):
     def __iter__(self) -> NoReturn:
         raise ConfigError(repr(self), wanted="one column", got="a loop or `in` over it (hr.isin tests membership)")
 
+    def __getitem__(self, place: int) -> "Expression":
+        return Element(self, place)
+
     def __contains__(self, item: object) -> NoReturn:
         raise ConfigError(repr(self), wanted="one column", got="`in` (hr.isin tests membership)")
 
@@ -227,7 +234,10 @@ class Literal(Expression):
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class FieldColumn(Expression):
-    """A field of one class of events. `choices` are the texts that a `Literal` field may have."""
+    """A field of one class of events. `choices` are the texts that a `Literal` field may have.
+
+    `length` is how many numbers a field of kind "numbers" has in every record.
+    """
 
     owner: str
     name: str
@@ -235,6 +245,12 @@ class FieldColumn(Expression):
     field_unit: str = ""
     nullable: bool = False
     choices: tuple[str, ...] = ()
+    length: int = 0
+
+    @property
+    def spread(self) -> "Several":
+        """Return the numbers of a field that has several, in order, each under its place."""
+        return Several(tuple((str(place), Element(self, place)) for place in range(self.length)), self)
 
     @property
     def kind(self) -> Kind:
@@ -329,9 +345,9 @@ class Comparison(_Binary):
                 _check_choice(this, other.value)
         alike = one.kind == two.kind or {one.kind, two.kind} <= set(_NUMBERS)
         ordered = self.operator in {"==", "!="} or (one.kind in _ORDERED and two.kind in _ORDERED)
-        if not alike or not ordered or one.kind == "category":
+        if not alike or not ordered or not {one.kind, two.kind} <= set(_HASHED):
             wanted = f"two columns between which {self.operator} is defined"
-            raise ConfigError(self.canonical, wanted=wanted, got=f"a {one.kind} and a {two.kind}")
+            raise ConfigError(self.canonical, wanted=wanted, got=f"{_kind_of(one)} and {_kind_of(two)}")
 
     @property
     def kind(self) -> Kind:
@@ -422,6 +438,11 @@ class Not(_Unary):
 class IsMissing(_Unary):
     """Whether a value is missing; never missing itself."""
 
+    def __post_init__(self) -> None:
+        """Raise ConfigError unless the operand is one column."""
+        if self.operand.kind == "several":  # Whether an embedding is missing may be asked.
+            raise ConfigError(self.canonical, wanted="one column", got=f"{self.operand!r}, which is several columns")
+
     @property
     def kind(self) -> Kind:
         """Return bool."""
@@ -440,6 +461,38 @@ class IsMissing(_Unary):
 
 @final
 @dataclass(frozen=True, eq=False, repr=False)
+class Element(_Unary):
+    """One number of a field that has several: `View.embedding[3]`. It may be missing where the field may."""
+
+    place: int
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError unless the operand has a number at that place."""
+        if not isinstance(self.operand, FieldColumn) or self.operand.kind != "numbers":
+            wanted = "[...] of a field of several numbers (tuple[float, ...] with hr.Length)"
+            raise ConfigError(self.canonical, wanted=wanted, got=f"{self.operand!r}, which is {_kind_of(self.operand)}")
+        if not is_whole(self.place) or not 0 <= self.place < self.operand.length:
+            wanted = f"a whole number from 0 to {self.operand.length - 1}"
+            raise ConfigError(f"place in {self.operand!r}", wanted=wanted, got=self.place)
+
+    @property
+    def kind(self) -> Kind:
+        """Return number."""
+        return "number"
+
+    @property
+    def unit(self) -> str:
+        """Return the field's unit."""
+        return self.operand.unit
+
+    @property
+    def canonical(self) -> str:
+        """Return the field and the place in it."""
+        return f"{self.operand.canonical}[{self.place}]"
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
 class Fill(_Unary):
     """A value in place of a missing one; the reason stays beside it. None hands NaN to the model."""
 
@@ -449,7 +502,7 @@ class Fill(_Unary):
         """Raise ConfigError if the value is of another kind than the operand."""
         where = f"hr.fill({self.operand.canonical}, {self.value!r})"
         if self.operand.kind not in {*_NUMBERS, "text"}:
-            raise ConfigError(where, wanted="a number, a bool or a text to fill", got=f"a {self.operand.kind}")
+            raise ConfigError(where, wanted="a number, a bool or a text to fill", got=_kind_of(self.operand))
         if self.value is not None and isinstance(self.value, str) != (self.operand.kind == "text"):
             raise ConfigError(where, wanted=f"a value for a {self.operand.kind}", got=self.value)
         if isinstance(self.operand, FieldColumn) and self.operand.choices and self.value is not None:
@@ -487,7 +540,7 @@ class IsIn(_Unary):
         """Raise ConfigError if a value is of another kind than the column, or not one of its choices."""
         where = f"hr.isin({self.operand.canonical}, ...)"
         if self.operand.kind not in {*_NUMBERS, "text"}:
-            raise ConfigError(where, wanted="a number, a bool or a text", got=f"a {self.operand.kind}")
+            raise ConfigError(where, wanted="a number, a bool or a text", got=_kind_of(self.operand))
         if not self.values:
             raise ConfigError(where, wanted="at least one value", got="none")
         for value in self.values:
@@ -619,7 +672,7 @@ class When(Expression):
         _check_kind(self.canonical, self.condition, ("bool",))
         kinds = {self.then.kind, self.otherwise.kind}
         if not (kinds <= set(_NUMBERS) or kinds == {"text"}):
-            got = f"a {self.then.kind} and a {self.otherwise.kind}"
+            got = f"{_kind_of(self.then)} and {_kind_of(self.otherwise)}"
             raise ConfigError(self.canonical, wanted="two numbers or two texts", got=got)
 
     @property
@@ -643,6 +696,64 @@ class When(Expression):
         return f"hr.when({', '.join(child.canonical for child in self.children)})"
 
 
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class Several(Expression):
+    """A few columns in one order, each with the suffix that its name gets: a feature of a vector, and nothing else.
+
+    The vector spreads it: of `shape=Several((("sin", s), ("cos", c)))` it has `shape_sin` and `shape_cos`. Where the
+    user gave no name, `named` is what the first half of the names is made of; without it each part names itself.
+
+    >>> pair = Several((("low", Literal(1)), ("high", Literal(2))))
+    >>> [suffix for suffix, _ in pair.parts], pair.missing
+    (['low', 'high'], False)
+    >>> pair + 1
+    Traceback (most recent call last):
+    headrace.core.errors.ConfigError: (several(low=1, high=2) + 1): wanted a number or a bool, got several(low=1, \
+high=2), which is several columns
+    """
+
+    parts: tuple[tuple[str, Expression], ...]
+    named: Expression | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError unless there is a part, every part is one column, and each suffix stands once."""
+        if not self.parts:
+            raise ConfigError("several", wanted="at least one column", got="none")
+        for suffix, part in self.parts:
+            if part.kind == "several":
+                raise ConfigError(self.canonical, wanted="single columns", got=f"several columns as {suffix!r}")
+        suffixes = [suffix for suffix, _ in self.parts]
+        if len(set(suffixes)) < len(suffixes):
+            raise ConfigError(self.canonical, wanted="a suffix of its own for each column", got=", ".join(suffixes))
+
+    def each(self, function: Callable[[Expression], Expression]) -> "Several":
+        """Return the same columns under the same names, each with a function applied."""
+        parts = tuple((suffix, function(part)) for suffix, part in self.parts)
+        named = self.named if self.named is None or self.named.kind == "several" else function(self.named)
+        return Several(parts, named)
+
+    @property
+    def kind(self) -> Kind:
+        """Return several."""
+        return "several"
+
+    @property
+    def missing(self) -> bool:
+        """Return whether any part may be missing."""
+        return any(part.missing for _, part in self.parts)
+
+    @property
+    def children(self) -> tuple[Expression, ...]:
+        """Return the parts."""
+        return tuple(part for _, part in self.parts)
+
+    @property
+    def canonical(self) -> str:
+        """Return the suffixes with their columns."""
+        return f"several({', '.join(f'{suffix}={part.canonical}' for suffix, part in self.parts)})"
+
+
 def expression_of(value: object) -> Expression:
     """Return an expression as it is, and a plain value as a literal.
 
@@ -661,8 +772,12 @@ def expression_of(value: object) -> Expression:
 def _check_kind(where: str, operand: Expression, kinds: tuple[str, ...]) -> None:
     nothing = isinstance(operand, Literal) and operand.value is None
     if operand.kind not in kinds or nothing:
-        got = repr(operand) if nothing else f"{operand!r}, which is a {operand.kind}"
+        got = repr(operand) if nothing else f"{operand!r}, which is {_kind_of(operand)}"
         raise ConfigError(where, wanted=f"a {' or a '.join(kinds)}", got=got)
+
+
+def _kind_of(operand: Expression) -> str:
+    return {"several": "several columns", "numbers": "several numbers"}.get(operand.kind, f"a {operand.kind}")
 
 
 def _check_choice(field: FieldColumn, value: Scalar) -> None:

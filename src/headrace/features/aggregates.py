@@ -36,7 +36,7 @@ class AggregateRead(Expression):
     the request that must equal the keys; in a vector there is one a key. column: what is aggregated, over the
     records (over `label.value` for a label); None for what needs none. other: a second column, which `argmax` and
     `argmin` look for the extreme of. parameters: the aggregate's own, by name. code: of an aggregate of the user's,
-    the text of its functions.
+    the text of its functions. resolution_us: the length of the tiles that are kept instead of every record, 0 for none.
 
     The window ends at t - offset, one microsecond later with `include_current`. `default` is the value of an empty
     window, None for NaN; without `defaulted` the user has not said so, and the value may be missing.
@@ -55,6 +55,7 @@ class AggregateRead(Expression):
     max_keys: int
     other: Expression | None = None
     parameters: tuple[tuple[str, Parameter], ...] = ()
+    resolution_us: int = 0
 
     @property
     def kind(self) -> Kind:
@@ -127,7 +128,13 @@ class AggregateRead(Expression):
         Rows whose column is missing do not count, so a column that may be missing has rows of its own.
         """
         sparse = " ".join(column.canonical for column in self.columns if column.missing)
-        return f"{self._grouped} {sparse}"
+        tiles = f" tiles of {self.resolution_us} us, {self.include_current}" if self.resolution_us else ""
+        return f"{self._grouped} {sparse}{tiles}"
+
+    @property
+    def edge_error(self) -> float:
+        """Return how much of the window, at most, its edges may take in or leave out too much: 0 if it is exact."""
+        return self.resolution_us / self.window.reach_us
 
     @property
     def window_text(self) -> str:
@@ -141,6 +148,7 @@ class AggregateRead(Expression):
         parts = [*columns, self.window.canonical]
         parts += [f"offset={duration_text(self.offset_us)!r}"] if self.offset_us else []
         parts += ["include_current=True"] if self.include_current else []
+        parts += [f"resolution={duration_text(self.resolution_us)!r}"] if self.resolution_us else []
         parts += [f"{name}={value!r}" for name, value in self.parameters]
         parts += [f"default={self.default!r}"] if self.defaulted and self.operation not in ZERO_WHEN_EMPTY else []
         return f"{self._grouped}.{self.operation}({', '.join(parts)})"

@@ -98,6 +98,11 @@ class Engine:
         return frozenset(self._sources)
 
     @property
+    def newest_us(self) -> int:
+        """Return how far event time has come, in microseconds."""
+        return self._newest_us
+
+    @property
     def ledger(self) -> dict[str, int]:
         """Return what became of the labels; see `Resolver.ledger`."""
         return {} if self._resolver is None else self._resolver.ledger
@@ -133,6 +138,24 @@ class Engine:
         for group in self._groups:
             known |= group.answer(asked, records[group.stream], labels, newest, hashed)
         evaluator = Evaluator(asked.fields, known)
+        return self._vectors(asked, [evaluator.column(feature) for feature in self._features], labels)
+
+    def look_up(self, requests: pa.RecordBatch, time: I8, *, moves: bool = True) -> Vectors:
+        """Compute the vectors of n requests as if each came next in the log, and change no byte of state.
+
+        requests: the fields of the source that asks; one that is null gives its features the reason missing_input.
+        time: i8[n], when each request happens. moves: whether a request moves the watermark by itself, as it does
+        where one task brings all records in. A batch equals the loop: no request sees another.
+        """
+        asked = Usable(np.arange(len(time)), time, requests, Evaluator(requests))
+        told = np.maximum(time, self._newest_us) if moves else np.full(len(time), self._newest_us, np.int64)
+        known: dict[str, Column] = {}
+        hashed: dict[str, tuple[Hashes, NDArray[np.bool_]]] = {}
+        for group in self._groups:
+            known |= group.look_up(asked, self._newest_us, told, hashed)
+        evaluator = Evaluator(requests, known)
+        nothing = np.zeros(0, np.int64)
+        labels = Resolved(nothing, strings([]), np.zeros(0), nothing, nothing, np.zeros((0, 0, 2), np.uint64))
         return self._vectors(asked, [evaluator.column(feature) for feature in self._features], labels)
 
     def run_complete(self, batch: Batch) -> Vectors:

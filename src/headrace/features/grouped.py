@@ -141,7 +141,10 @@ class Grouped:
 
     A window is "3h", a timedelta, or one of `features.windows`, and ends just before the request's time, or `offset`
     earlier. With `include_current` it takes in records of the very microsecond as well. `default` is the value of an
-    empty window; None hands NaN to the model. Every method raises ConfigError, at the line of its call.
+    empty window; None hands NaN to the model. `resolution` keeps one row for all records of a key in such a stretch of
+    time, for long windows over heavy streams: each edge of the window may then be off by as much, which `headrace
+    check` prints, and a sum over a value of 2**40 or more has its default. Every method raises ConfigError, at the
+    line of its call.
     """
 
     def __init__(
@@ -162,6 +165,7 @@ class Grouped:
         *,
         offset: Duration = "0s",
         include_current: bool = False,
+        resolution: Duration | None = None,
     ) -> Expression:
         """Return how many records there are; 0 for none, with the reason why."""
         return self._read(
@@ -171,6 +175,7 @@ class Grouped:
             None,
             offset=offset,
             include_current=include_current,
+            resolution=resolution,
         )
 
     def rate(
@@ -179,6 +184,7 @@ class Grouped:
         *,
         offset: Duration = "0s",
         include_current: bool = False,
+        resolution: Duration | None = None,
     ) -> Expression:
         """Return how many records there are a second: the count over the length of the window; 0 for none."""
         return self._read(
@@ -188,6 +194,7 @@ class Grouped:
             None,
             offset=offset,
             include_current=include_current,
+            resolution=resolution,
         )
 
     def sum(
@@ -197,6 +204,7 @@ class Grouped:
         *,
         offset: Duration = "0s",
         include_current: bool = False,
+        resolution: Duration | None = None,
     ) -> Expression:
         """Return the exact sum, rounded once; 0 for none, with the reason why."""
         return self._read(
@@ -206,6 +214,7 @@ class Grouped:
             None,
             offset=offset,
             include_current=include_current,
+            resolution=resolution,
         )
 
     def mean(
@@ -217,6 +226,7 @@ class Grouped:
         prior: float = 0.0,
         offset: Duration = "0s",
         include_current: bool = False,
+        resolution: Duration | None = None,
     ) -> Expression:
         """Return the mean; with `prior`, as if that many records with the default value had been seen as well."""
         if not is_finite(prior) or prior < 0:
@@ -230,6 +240,7 @@ class Grouped:
             default,
             offset=offset,
             include_current=include_current,
+            resolution=resolution,
             parameters={"prior": float(prior)} if prior else {},
         )
 
@@ -321,6 +332,7 @@ class Grouped:
         default: float | Required | None = REQUIRED,
         offset: Duration = "0s",
         include_current: bool = False,
+        resolution: Duration | None = None,
     ) -> Expression:
         """Return the least value."""
         return self._read(
@@ -330,6 +342,7 @@ class Grouped:
             default,
             offset=offset,
             include_current=include_current,
+            resolution=resolution,
         )
 
     def max(
@@ -340,6 +353,7 @@ class Grouped:
         default: float | Required | None = REQUIRED,
         offset: Duration = "0s",
         include_current: bool = False,
+        resolution: Duration | None = None,
     ) -> Expression:
         """Return the greatest value."""
         return self._read(
@@ -349,6 +363,7 @@ class Grouped:
             default,
             offset=offset,
             include_current=include_current,
+            resolution=resolution,
         )
 
     def range(
@@ -359,6 +374,7 @@ class Grouped:
         default: float | Required | None = REQUIRED,
         offset: Duration = "0s",
         include_current: bool = False,
+        resolution: Duration | None = None,
     ) -> Expression:
         """Return the greatest value less the least."""
         return self._read(
@@ -368,6 +384,7 @@ class Grouped:
             default,
             offset=offset,
             include_current=include_current,
+            resolution=resolution,
         )
 
     def first(
@@ -541,6 +558,7 @@ class Grouped:
         offset: Duration = "0s",
         include_current: bool = False,
         other: Column = None,
+        resolution: Duration | None = None,
         parameters: Mapping[str, Parameter] | None = None,
     ) -> Expression:
         where = f"{self!r}.{operation}"
@@ -549,8 +567,9 @@ class Grouped:
         read: Expression | None = None
         if operation not in OF_ROWS:
             read = self._column(where, column, texts=operation in _TAKES_TEXT)
-        elif isinstance(over, Decay):
-            read = Literal(1.0)  # A decaying count is the decaying sum of ones.
+        elif resolution is not None or isinstance(over, Decay):
+            read = Literal(1.0)  # A decaying count is the decaying sum of ones; tiles count the values of a column.
+        resolution_us = 0 if resolution is None else self._tile(where, resolution, over)
         second = None if other is None else self._column(f"{where} of", other, texts=False)
         empty = 0.0 if operation in ZERO_WHEN_EMPTY else default
         given = None if isinstance(empty, Required) else empty
@@ -575,7 +594,17 @@ class Grouped:
             defaulted=not isinstance(empty, Required),
             max_keys=self._max_keys,
             parameters=tuple((parameters or {}).items()),
+            resolution_us=resolution_us,
         )
+
+    def _tile(self, where: str, resolution: Duration, window: Window) -> int:
+        size_us = duration_us(f"{where} resolution", resolution)
+        if isinstance(window, LastN | Session | Decay):
+            raise ConfigError(f"{where} resolution", wanted="a window counted in time", got=repr(window))
+        if size_us <= 0 or size_us * 2 > window.reach_us:
+            wanted = f"more than nothing, and at most half of the window {window!r}"
+            raise ConfigError(f"{where} resolution", wanted=wanted, got=resolution)
+        return size_us
 
     def _check_window(self, where: str, operation: str, window: Window, *, include_current: bool) -> None:
         if window.closes and include_current:

@@ -1,8 +1,9 @@
 """A group: the history of one stream for one entity, what feeds it, and the aggregates that it answers."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any, Final, final
+from typing import Any, Final, Literal, final
 
 import numpy as np
 import pyarrow as pa
@@ -105,6 +106,7 @@ class Group:
                 ),
                 *(Read(operation="max", window=number, column=len(columns)) for number in closing),
             ),
+            tile_us=first.resolution_us,
         )
         self._window_of = tuple(read.window for read in plan.reads)
         self._windows = tuple(windows)
@@ -112,7 +114,12 @@ class Group:
         self._retention_us = ENDED_US if reach_us >= ENDED_US else reach_us + slack_us
         # Requests that are the rows themselves, under the same keys, insert and read in one operation.
         texts = [key.canonical for key in self.keys], [key.canonical for key in self._equals]
-        self._asks_itself = self.label is None and self.stream == asking and texts[0] == texts[1]
+        same = self.label is None and self.stream == asking and texts[0] == texts[1]
+        # A tile that took its request in could not give it back: it is read first, in an operation of its own.
+        self._reads_first = first.resolution_us > 0 and not first.include_current
+        self._asks_itself = same and not self._reads_first
+        self._plan = plan
+        self._equals_text = ", ".join(key.canonical for key in self._equals)
         self.history = History(plan)
 
     @property
@@ -142,25 +149,81 @@ class Group:
         asked: the requests. records: those of its stream. newest: i8[rows of the batch], how far event time has come.
         hashed: the keys of the requests by their text, filled as they are needed.
         """
-        count = len(asked.row)
-        out = np.zeros((count, len(self.reads) + len(self._closing)))
-        reason = np.zeros((count, len(self.reads) + len(self._closing)), np.uint8)
-        text = ", ".join(key.canonical for key in self._equals)
-        if text not in hashed:
-            hashed[text] = hash_keys(asked.evaluator, self._equals)
-        asked_hash, asked_valid = hashed[text]
+        asked_hash, asked_valid = self._asked_keys(asked, hashed)
         if self._asks_itself:
             does = self._own_rows(asked, asked_hash, asked_valid)
         else:
             does = self._other_rows(asked, records, labels, asked_hash, asked_valid)
-        told = newest[does.row] - self._disorder_us
+        answers = self._answers(self.history, does, asked_valid, newest[does.row], newest[does.row])
+        for number, texts in self._texts.items():
+            if texts.crowded:
+                texts.collect(self.history.values(number))
+        return answers
+
+    def look_up(
+        self,
+        asked: Usable,
+        newest_us: int,
+        told: I8,
+        hashed: dict[str, tuple[Hashes, NDArray[np.bool_]]],
+    ) -> dict[str, Column]:
+        """Return what `answer` would give for each of n requests if it came next, and change nothing.
+
+        newest_us: how far event time has come. told: i8[n], how far it would have come with the request.
+        """
+        hashes, valid = self._asked_keys(asked, hashed)
+        ids = self.table.find(hashes)
+        ids[~valid] = _NO_READ
+        count = len(ids)
+        nothing, rows = np.zeros(count, bool), np.arange(count)
+        lowest = np.full(count, newest_us, np.int64)
+        if not (self._asks_itself and any(current for _, _, current in self._windows)):
+            does = _Operations(asked.row, asked.time, nothing, [np.zeros(count)] * len(self._columns), ids, rows)
+            return self._answers(self.history, does, valid, told, lowest)
+        # A request counts in its own windows: it is put beside a copy of its key's rows, each request by itself.
+        aside = self._aside(ids)
+        insert = valid.copy()
+        if self._where is not None:
+            insert &= asked.evaluator.mask(self._where)
+        columns, insert = self._values(asked.evaluator, insert)
+        keys = np.where(valid, rows, _NO_READ)
+        does = _Operations(asked.row, asked.time, insert, aside._numbers(columns, insert), keys, rows)  # noqa: SLF001
+        return aside._answers(aside.history, does, valid, told, lowest)  # noqa: SLF001
+
+    def _aside(self, ids: I8) -> "Group":
+        """Return a group like this one with copies of the rows of n keys, under the keys 0 to n - 1."""
+        aside = copy(self)
+        aside.history = History(self._plan)
+        rows = self.history.part(ids)
+        aside._texts = {number: Texts() for number in self._texts}
+        for number, texts in self._texts.items():
+            codes, packed = texts.packed(rows[f"value{number}"])
+            rows[f"value{number}"] = aside._texts[number].unpacked(codes, packed)
+        aside.history.restore(rows)
+        return aside
+
+    def _asked_keys(
+        self, asked: Usable, hashed: dict[str, tuple[Hashes, NDArray[np.bool_]]]
+    ) -> tuple[Hashes, NDArray[np.bool_]]:
+        if self._equals_text not in hashed:
+            hashed[self._equals_text] = hash_keys(asked.evaluator, self._equals)
+        return hashed[self._equals_text]
+
+    def _answers(
+        self, history: History, does: _Operations, asked_valid: NDArray[np.bool_], newest: I8, lowest: I8
+    ) -> dict[str, Column]:
+        """Run a history; newest and lowest: i8[n], how far event time has come for windows that close, and for rows."""
+        count = len(asked_valid)
+        out = np.zeros((count, len(self.reads) + len(self._closing)))
+        reason = np.zeros((count, len(self.reads) + len(self._closing)), np.uint8)
+        told = newest - self._disorder_us
         edges = self._edges(does.time, told)
-        self.history.run(
+        history.run(
             key=does.key,
             time=does.time,
             insert=does.insert & (does.key >= 0),
             read=does.read,
-            lowest=newest[does.row] - self._retention_us,
+            lowest=lowest - self._retention_us,
             columns=[*does.columns, told.astype(np.float64)] if self._closing else list(does.columns),
             out=out,
             reason=reason,
@@ -179,9 +242,6 @@ class Group:
                 corrected = out[:, self._closing[window]] >= until  # NaN of an empty window compares as false.
                 why[corrected & (why == reasons.OK)] = reasons.CORRECTED
             answers[entry.canonical] = self._column(entry, values, why)
-        for number, texts in self._texts.items():
-            if texts.crowded:
-                texts.collect(self.history.values(number))
         return answers
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
@@ -288,9 +348,10 @@ class Group:
         count = len(asked.row)
         found = self.table.find(hashes)
         found[~valid] = _NO_READ
-        # Both lists rise; a row that is inserted where a request stands comes first.
-        order_in = np.arange(len(row)) + np.searchsorted(asked.row, row, side="left")
-        order_out = np.arange(count) + np.searchsorted(row, asked.row, side="right")
+        # Both lists rise; a row that is inserted where a request stands comes first, but for tiles.
+        sides: tuple[Literal["left", "right"], ...] = ("right", "left") if self._reads_first else ("left", "right")
+        order_in = np.arange(len(row)) + np.searchsorted(asked.row, row, side=sides[0])
+        order_out = np.arange(count) + np.searchsorted(row, asked.row, side=sides[1])
         total = len(row) + count
         insert = np.zeros(total, bool)
         insert[order_in] = True

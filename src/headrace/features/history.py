@@ -71,7 +71,14 @@ class History:
             np.int64,
         ).reshape(-1, spans.WINDOW_COLUMNS)
         self._reads = np.array(
-            [[_ROW_CODES.get(read.operation, spans.FIRST_OF_COLUMN), read.window] for read in plan.reads], np.int64
+            [
+                [
+                    spans.FIRST_OF_COLUMN if plan.tile_us else _ROW_CODES.get(read.operation, spans.FIRST_OF_COLUMN),
+                    read.window,
+                ]
+                for read in plan.reads
+            ],
+            np.int64,
         ).reshape(-1, spans.READ_COLUMNS)
         self._clear()
 
@@ -142,6 +149,7 @@ class History:
             self._windows,
             edges,
             self._gaps,
+            self._plan.tile_us,
             self._reads,
             self._state,
             self._ts,
@@ -190,16 +198,33 @@ class History:
         """
         begin, length = np.empty(self._used, np.int64), np.empty(self._used, np.int64)
         spans.kept(self._state, self._ts, self._floor, begin, length)
+        return self._packed(begin, length, self._state[: self._used, spans.OLDEST].copy())
+
+    def _packed(self, begin: I8, length: I8, oldest: I8) -> dict[str, NDArray[Any]]:
+        """Return the rows at [begin, begin + length) of each key, with the earliest time of each."""
         rows = _ranges(begin, length)
         arrays: dict[str, NDArray[Any]] = {
             "floor": np.array([self._floor], np.int64),
             "length": length,
-            "oldest": self._state[: self._used, spans.OLDEST].copy(),
+            "oldest": oldest,
             "time": self._ts[rows],
         }
         for number in range(self._plan.columns):
             arrays[f"value{number}"] = self._values(number, rows)
         return arrays
+
+    def part(self, keys: I8) -> dict[str, NDArray[Any]]:
+        """Return a snapshot of a history that has, as key i, the rows of `keys[i]`; -1 and unknown ones have none."""
+        known = (keys >= 0) & (keys < self._used)
+        mine = np.where(known, keys, 0)
+        if self._used:
+            begin = self._state[mine, spans.BEGIN]
+            length = np.where(known, self._state[mine, spans.END] - begin, 0)
+            oldest = np.where(known, self._state[mine, spans.OLDEST], spans.NEVER)
+        else:
+            begin, length = np.zeros(len(keys), np.int64), np.zeros(len(keys), np.int64)
+            oldest = np.full(len(keys), spans.NEVER, np.int64)
+        return self._packed(begin, length, oldest)
 
     def values(self, column: int) -> F8:
         """Return a column's values of every row that may still be read."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, final
 from headrace.core.checks import check_name
 from headrace.core.errors import ConfigError, nearest
 from headrace.core.events import Event, columns_of
-from headrace.core.expressions import Category, Cross, Expression, FieldColumn, Fill, Hour, Weekday
+from headrace.core.expressions import Category, Cross, Expression, FieldColumn, Fill, Hour, Several, Weekday
 from headrace.features.aggregates import OF_ROWS, AggregateRead
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class Vector(Generic[E]):
     - `hr.cross` by its columns, joined with `_x_`;
     - an aggregate key_aggregate_column_unit_window: `carrier_mean_delay_min_3h`, `origin_count_1h`,
       `tail_seconds_since_2d`; over a label the column is `label`: `origin_dest_mean_label_28d`;
+    - several columns (an embedding, sine and cosine) by the name of what they are made of, each with its suffix:
+      `embedding_0`, `hour_at_sin`; under a keyword `when` they are `when_sin` and `when_cos`;
     - anything else needs a keyword.
 
     Raises ConfigError for two features of one name, one that may be missing without a default, a text or a time, one
@@ -62,10 +64,9 @@ class Vector(Generic[E]):
         self.name = name
         self.features: dict[str, Expression] = {}
         for number, feature in enumerate(features):
-            column = self._column(f"{where}, feature {number}", feature)
-            self._put(_automatic_name(where, column), column)
+            self._add(f"{where}, feature {number}", feature, None)
         for given, feature in named.items():
-            self._put(given, self._column(f"{where}, feature {given!r}", feature))
+            self._add(f"{where}, feature {given!r}", feature, given)
         if not self.features:
             raise ConfigError(where, wanted="at least one feature", got="none")
 
@@ -104,17 +105,28 @@ class Vector(Generic[E]):
         read = [stream for read in self.aggregates() for stream in read.records.sources]
         return tuple(dict.fromkeys([self.of, *read]))
 
-    def _column(self, where: str, feature: object) -> Expression:
-        """Return a feature with every aggregate bound to the request, or raise ConfigError if it is no feature."""
-        if not isinstance(feature, Expression):
-            return self.of.column(feature, where)
+    def _add(self, where: str, feature: object, given: str | None) -> None:
+        """Add a feature under its given or its automatic name; several columns add one each, with their suffixes."""
+        column = feature if isinstance(feature, Expression) else self.of.column(feature, where)
+        self._check(where, column)
+        whole = f"vector {self.name!r}"
+        if not isinstance(column, Several):
+            bound = _bound(column, self.of, where)
+            self._put(given or _automatic_name(whole, bound), bound)
+            return
+        stem = given or (_automatic_name(whole, column.named) if column.named is not None else "")
+        for suffix, part in column.parts:
+            bound = _bound(part, self.of, where)
+            self._put(f"{stem}_{suffix}" if stem else _automatic_name(whole, bound), bound)
+
+    def _check(self, where: str, feature: Expression) -> None:
+        """Raise ConfigError if a feature reads what the request does not know."""
         for node in feature.walk():
             if not node.of_record and not isinstance(node, AggregateRead):
                 wanted = "what is known before the answer (label.by(...).mean(label.value, ...) is)"
                 raise ConfigError(where, wanted=wanted, got=repr(node))
             if isinstance(node, FieldColumn):
                 self.of.column(node, where)
-        return _bound(feature, self.of, where)
 
     def _put(self, name: str, feature: Expression) -> None:
         where = f"vector {self.name!r}, feature {name!r}"

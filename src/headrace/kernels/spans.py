@@ -15,6 +15,8 @@ U1 = NDArray[np.uint8]
 B1 = NDArray[np.bool_]
 
 NONE = -1
+MERGED = -2
+"""In `ends`, less the end of the key's rows: the row stands already, and takes in another record."""
 NEVER = np.int64(np.iinfo(np.int64).max)
 ALWAYS = np.int64(np.iinfo(np.int64).min)
 
@@ -350,6 +352,7 @@ def script(
     windows: I8,
     edges: I8,
     gaps: I8,
+    tile: int,
     reads: I8,
     state: I8,
     ts: I8,
@@ -369,8 +372,8 @@ def script(
     end of the key's rows before that. low, high: i8[n, W], the span of each window. read: i8[n], the row of `out`
     and `reason` to fill, NONE for none. lowest: i8[n], before which nothing may be read at that operation. reads:
     i8[R, 2], for the reasons of all, and the values of those that need no column. edges: i8[n, E, 2], since and until
-    of the windows that are GIVEN, at each operation. gaps: i8[g], of the sessions. hints: i8[2 W] and why: u1[W],
-    scratch.
+    of the windows that are GIVEN, at each operation. gaps: i8[g], of the sessions. tile: of a history of tiles, their length in
+    microseconds, else 0; records of one tile are one row, at its beginning. hints: i8[2 W] and why: u1[W], scratch.
 
     A span is TRUNCATED if `lowest` cuts off a part of the window that begins after the key's earliest time; else
     OK if it holds a row, NO_KEY if the key never had one so far, EXPIRED if it had. The row that the operation itself
@@ -390,20 +393,26 @@ def script(
             place[q] = NONE
             before = oldest
             if insert[i]:
+                here = t // tile * tile if tile else t
                 at = last
-                if last > first and ts[last - 1] > t:
-                    at = lower_bound(ts, first, last, last, t + 1)
+                if last > first and ts[last - 1] > here:
+                    at = lower_bound(ts, first, last, last, here + 1)
+                if tile and at > first and ts[at - 1] == here:
+                    place[q] = at - 1
+                    ends[q] = MERGED - last
+                else:
                     for p in range(last, at, -1):
                         ts[p] = ts[p - 1]
-                    for h in range(2 * count):
-                        hints[h] += at < hints[h]
-                ts[at] = t
-                if gaps.shape[0] > 0:
-                    _insert_silence(ts, gaps, silences, first, at, last)
-                place[q] = at
-                ends[q] = last
-                last += 1
-                oldest = min(oldest, t)
+                    if at < last:
+                        for h in range(2 * count):
+                            hints[h] += at < hints[h]
+                    ts[at] = here
+                    if gaps.shape[0] > 0:
+                        _insert_silence(ts, gaps, silences, first, at, last)
+                    place[q] = at
+                    ends[q] = last
+                    last += 1
+                oldest = min(oldest, here)
             row = read[i]
             if row < 0:
                 continue

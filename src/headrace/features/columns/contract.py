@@ -54,11 +54,15 @@ class Read:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The windows of a history, the number of its columns, and what is read of them."""
+    """The windows of a history, the number of its columns, and what is read of them.
+
+    With `tile_us`, records of one stretch of time of a key are kept as one row.
+    """
 
     windows: tuple[Span, ...]
     columns: int
     reads: tuple[Read, ...]
+    tile_us: int = 0
 
 
 @final
@@ -125,7 +129,7 @@ class ColumnState(ABC):
 
     @abstractmethod
     def values(self, rows: I8) -> F8:
-        """Return the values of the rows at n places; asked of kernels that keep them only."""
+        """Return the values of the rows at n places, f8[n] or f8[n, w]; asked of kernels that keep them only."""
 
 
 def longer(array: NDArray[Any], size: int) -> NDArray[Any]:

@@ -5,10 +5,14 @@ from typing import Final
 from headrace.core.errors import ConfigError
 from headrace.features.columns.contract import ColumnState, Plan, Read
 from headrace.features.columns.numbers import Numbers
+from headrace.features.columns.tiles import Tiles
 
 __all__ = ["KINDS", "states_of"]
 
-KINDS: Final[tuple[type[ColumnState], ...]] = (Numbers,)
+KINDS: Final[tuple[type[ColumnState], ...]] = (
+    Tiles,
+    Numbers,
+)
 """Each read is answered by the first that says so."""
 
 

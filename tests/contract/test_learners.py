@@ -7,10 +7,11 @@ import pytest
 
 from headrace import models
 from headrace.core.errors import ConfigError
+from headrace.core.tokens import Tokens
 from headrace.models.contract import Block, Columns, Learner, check_accepts
 
 RECIPES = {"Logistic": models.Logistic(), "NoChange": models.NoChange(), "RunningMean": models.RunningMean()}
-COLUMNS = Columns(dense=("a", "b", "c"), categories=("d", "e"), sizes=(8, 16))
+COLUMNS = Columns(dense=("a", "b", "c"), categories=("d", "e"), sizes=(8, 16), tokens=("f", "g"), token_sizes=(32, 4))
 ROWS = 300
 
 
@@ -25,7 +26,9 @@ def stream(seed: int = 1) -> tuple[Block, Any, Any]:
     y = (dense[:, 0] + draw.normal(size=ROWS) > 0).astype(np.float64)
     dense[draw.random((ROWS, 3)) < 0.1] = np.nan
     ids = draw.integers(0, 8, size=(ROWS, 2)).astype(np.int32)
-    return Block(dense, ids), y, draw.choice([0.0, 0.5, 1.0, 2.0], size=ROWS)
+    offsets = np.concatenate([[0], np.cumsum(draw.integers(0, 6, size=ROWS))]).astype(np.int64)
+    tokens = Tokens(offsets, draw.integers(0, 36, size=offsets[-1]).astype(np.int32))
+    return Block(dense, ids, tokens), y, draw.choice([0.0, 0.5, 1.0, 2.0], size=ROWS)
 
 
 def state(learner: Learner) -> dict[str, bytes]:
@@ -106,7 +109,7 @@ def test_scores_are_probabilities_even_for_absurd_numbers(recipe: Any) -> None:
     learner = recipe(COLUMNS, 0)
     block, y, w = stream()
     learner.learn(block, y, w)
-    absurd = Block(np.array([[1e300, -1e300, 5e-324], [np.nan] * 3]), np.zeros((2, 2), np.int32))
+    absurd = Block(np.array([[1e300, -1e300, 5e-324], [np.nan] * 3]), np.zeros((2, 2), np.int32), Tokens.nothing(2))
     learner.learn(absurd, np.ones(2), np.ones(2))
     scores = learner.predict(block)
     assert np.isfinite(scores).all()
@@ -117,10 +120,22 @@ class OnlyNumbers:
     """A user's own model, which knows nothing of categories."""
 
 
+class OnlyBlocks:
+    """A user's own model, which knows nothing of words."""
+
+    accepts = "block"
+
+
 def test_a_model_that_takes_numbers_only_is_refused_categories_by_name() -> None:
     with pytest.raises(ConfigError, match="d, e"):
         check_accepts(OnlyNumbers(), COLUMNS)  # type: ignore[arg-type] # the check looks at `accepts` alone
     check_accepts(OnlyNumbers(), Columns(dense=("a",)))  # type: ignore[arg-type]
+
+
+def test_a_model_that_takes_no_words_is_refused_them_by_name() -> None:
+    with pytest.raises(ConfigError, match="f, g"):
+        check_accepts(OnlyBlocks(), COLUMNS)  # type: ignore[arg-type] # the check looks at `accepts` alone
+    check_accepts(OnlyBlocks(), Columns(dense=("a",), categories=("d",), sizes=(8,)))  # type: ignore[arg-type]
 
 
 def test_rows_of_weight_0_and_rows_without_a_label_teach_nothing(recipe: Any) -> None:

@@ -19,7 +19,10 @@ class Trip(hr.Event):
     minutes: Minutes
     tip: float | None
     kind: Literal["short", "long"]
+    zone: str
+    place: Annotated[tuple[float, ...], hr.Length(8)]
     note: str | None = None
+    booked: datetime
     at: datetime
 
 
@@ -37,14 +40,32 @@ assert_type(trips.by(Trip.car), Grouped)
 assert_type(trips.by(Trip.car).count("1h"), Expression)
 
 # On a record a field has its own type.
+noon = datetime.fromisoformat("2026-01-01T12:00:00Z")
 trip = Trip(
-    trip_id="1", car="a", minutes=5.0, tip=None, kind="short", at=datetime.fromisoformat("2026-01-01T00:00:00Z")
+    trip_id="1",
+    car="a",
+    minutes=5.0,
+    tip=None,
+    kind="short",
+    zone="UTC",
+    place=(0.0,) * 8,
+    booked=noon,
+    at=noon,
 )
+assert_type(trip.place, tuple[float, ...])
 assert_type(trip.minutes, float)
 assert_type(trip.tip, float | None)
 
 late = trips.label(ends, End.delay > 15, on="trip_id", within="24h", otherwise=hr.DROP)
 assert_type(late, Label[Trip])
+
+
+@hr.function
+def share(part: hr.F8, whole: hr.F8) -> hr.F8:
+    """Return a share of a whole."""
+    return part / whole
+
+
 vector = trips.vector(
     "v",
     Trip.minutes,
@@ -53,6 +74,12 @@ vector = trips.vector(
     hr.category(Trip.kind, bits=2),
     trips.where(Trip.minutes > 5).by(Trip.car).mean(Trip.minutes, hr.FOREVER, default=None),
     late.by(Trip.car).mean(late.value, "28d", default=0.2, prior=20),
+    Trip.place,
+    hr.words(Trip.note, bits=12, ngrams=2),
+    hr.cyclical(Trip.at, "7d", tz=Trip.zone),
+    log=hr.log1p(hr.abs(Trip.minutes)),
+    waited=hr.seconds(Trip.at - Trip.booked),
+    part=hr.fill(share(Trip.minutes, 60.0), 0.0),
     over=hr.fill(Trip.minutes / trips.by(Trip.car).count("1h"), 1.0),
 )
 assert_type(vector, Vector[Trip])

@@ -21,6 +21,9 @@ url = "env:DESK_URL"
 [retention]
 events = "90d"
 predictions = "30d"
+
+[verify]
+share = 0.001
 """
 
 import os
@@ -34,7 +37,7 @@ import msgspec
 from headrace.core.errors import ConfigError, nearest
 from headrace.core.time import duration_us
 
-__all__ = ["Config", "Format", "LogConfig", "RunConfig", "SinkConfig", "SourceConfig", "load_config"]
+__all__ = ["Config", "Format", "LogConfig", "RunConfig", "SinkConfig", "SourceConfig", "VerifyConfig", "load_config"]
 
 Format: TypeAlias = Literal["parquet", "csv", "jsonl"]
 _SUFFIXES: Final[dict[str, Format]] = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
@@ -74,7 +77,14 @@ class LogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     path: str | None = None
 
 
-_TABLES: Final[dict[str, type[msgspec.Struct]]] = {"run": RunConfig, "log": LogConfig}
+@final
+class VerifyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which share of the vectors a running worker recomputes from the log, from 0 (none) to 1 (all)."""
+
+    share: float = 0.0
+
+
+_TABLES: Final[dict[str, type[msgspec.Struct]]] = {"run": RunConfig, "log": LogConfig, "verify": VerifyConfig}
 _RETENTION: Final = "retention"
 _TOPICS: Final = ("events", "features", "predictions", "examples", "sketches", "control", "inbox")
 _NAMED_TABLES: Final[dict[str, type[msgspec.Struct]]] = {"sources": SourceConfig, "sinks": SinkConfig}
@@ -89,6 +99,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     run: RunConfig = RunConfig()
     log: LogConfig = LogConfig()
+    verify: VerifyConfig = VerifyConfig()
     sources: dict[str, SourceConfig] = {}
     sinks: dict[str, SinkConfig] = {}
     retention: dict[str, str] = {}

@@ -12,17 +12,19 @@ Departure(flight_id="UA1", distance=5.0, at=...).distance   # 5.0
 import re
 import sys
 import typing
+from dataclasses import dataclass
 from datetime import datetime
 from types import NoneType, UnionType
 from typing import Any, Final, Literal, Union, final
 
 import msgspec
 
+from headrace.core.checks import is_whole
 from headrace.core.errors import ConfigError, nearest
 from headrace.core.expressions import FieldColumn, Kind
 from headrace.core.schema import NO_DEFAULT, EventSchema, FieldKind, FieldSchema
 
-__all__ = ["Event", "Prediction", "Unit", "columns_of", "event_schema"]
+__all__ = ["Event", "Length", "Prediction", "Unit", "columns_of", "event_schema"]
 
 _KINDS: Final[dict[Any, FieldKind]] = {
     float: "number",
@@ -39,7 +41,10 @@ _COLUMN_KINDS: Final[dict[FieldKind, Kind]] = {
     "text": "text",
     "category": "text",
     "time": "time",
+    "numbers": "numbers",
 }
+_LENGTH_MAX: Final = 4096
+"""Numbers in one field; more of them are no feature of a model that learns row by row."""
 
 
 def Unit(name: str, *, ge: float | None = None, le: float | None = None) -> Any:  # noqa: N802 - reads as a type
@@ -52,6 +57,24 @@ def Unit(name: str, *, ge: float | None = None, le: float | None = None) -> Any:
     'mi'
     """
     return msgspec.Meta(ge=ge, le=le, extra={"unit": name})
+
+
+def Length(n: int) -> Any:  # noqa: N802 - reads as a type
+    """Return the length of an embedding, for a type alias: every record has exactly n finite numbers there.
+
+    In a vector it is n features, each under its place; one of them is had by its place.
+
+    >>> from typing import Annotated
+    >>> class View(Event):
+    ...     embedding: Annotated[tuple[float, ...], Length(64)]
+    >>> View.embedding, View.embedding[63]
+    (View.embedding, View.embedding[63])
+
+    Raises ConfigError unless n is from 1 to 4096.
+    """
+    if not is_whole(n) or not 1 <= n <= _LENGTH_MAX:
+        raise ConfigError("hr.Length", wanted=f"a whole number from 1 to {_LENGTH_MAX}", got=n)
+    return msgspec.Meta(min_length=n, max_length=n)
 
 
 @final
@@ -170,6 +193,9 @@ def columns_of(event: type[Event]) -> dict[str, FieldColumn]:
                 field.unit,
                 field.nullable,
                 field.choices,
+                field.length,
+                field.ge,
+                field.le,
             )
             for field in event_schema(event).fields
         }
@@ -184,8 +210,21 @@ def _defaults(event: Any) -> dict[str, object]:
     return {name: value for name, value in zip(names, values, strict=True) if value is not msgspec.NODEFAULT}
 
 
-def _field_schema(owner: str, name: str, hint: Any, default: object) -> FieldSchema:
-    unit, low, high = "", None, None
+@final
+@dataclass(frozen=True, slots=True)
+class _Hint:
+    """What an annotation says, taken out of its aliases: type, unit, range, length, whether None may be."""
+
+    type: Any
+    unit: str
+    low: float | None
+    high: float | None
+    length: int
+    nullable: bool
+
+
+def _unwrapped(where: str, hint: Any) -> _Hint:
+    unit, low, high, length = "", None, None, 0
     nullable = False
     while True:
         if typing.get_origin(hint) is typing.Annotated:
@@ -195,34 +234,74 @@ def _field_schema(owner: str, name: str, hint: Any, default: object) -> FieldSch
                     unit = (meta.extra or {}).get("unit", unit)
                     low = meta.ge if meta.ge is not None else low
                     high = meta.le if meta.le is not None else high
+                    length = meta.max_length or length
         elif hasattr(hint, "__value__"):  # A `type` statement.
             hint = hint.__value__
         elif typing.get_origin(hint) in {Union, UnionType}:
             parts = [part for part in typing.get_args(hint) if part is not NoneType]
             nullable |= len(parts) < len(typing.get_args(hint))
             if len(parts) != 1:
-                raise ConfigError(f"{owner}.{name}", wanted="one type, or one type | None", got=hint)
+                raise ConfigError(where, wanted="one type, or one type | None", got=hint)
             hint = parts[0]
         else:
-            break
+            return _Hint(hint, unit, low, high, length, nullable)
+
+
+def _field_schema(owner: str, name: str, hint: Any, default: object) -> FieldSchema:
+    where = f"{owner}.{name}"
+    told = _unwrapped(where, hint)
     choices: tuple[str, ...] = ()
-    if typing.get_origin(hint) is Literal:
-        choices = tuple(typing.get_args(hint))
+    if typing.get_origin(told.type) is tuple:
+        return _numbers_schema(where, name, told, default)
+    if told.length:
+        wanted = "tuple[float, ...] with its hr.Length (nothing else has a length)"
+        raise ConfigError(where, wanted=wanted, got=told.type)
+    if typing.get_origin(told.type) is Literal:
+        choices = tuple(typing.get_args(told.type))
         if not all(isinstance(choice, str) for choice in choices):
-            raise ConfigError(f"{owner}.{name}", wanted="a Literal of texts", got=hint)
+            raise ConfigError(where, wanted="a Literal of texts", got=told.type)
         kind: FieldKind = "category"
-    elif hint in _KINDS:
-        kind = _KINDS[hint]
+    elif told.type in _KINDS:
+        kind = _KINDS[told.type]
     else:
         wanted = "str, float, int, bool, datetime, Literal[...] of texts, or one of them | None"
-        raise ConfigError(f"{owner}.{name}", wanted=wanted, got=hint)
+        if told.type in {list, tuple} or typing.get_origin(told.type) is list:
+            wanted = "Annotated[tuple[float, ...], hr.Length(n)] for several numbers"
+        raise ConfigError(where, wanted=wanted, got=told.type)
     return FieldSchema(
         name=name,
         kind=kind,
-        nullable=nullable,
-        unit=unit,
-        ge=low,
-        le=high,
+        nullable=told.nullable,
+        unit=told.unit,
+        ge=told.low,
+        le=told.high,
         choices=choices,
         default=default,
+    )
+
+
+def _numbers_schema(where: str, name: str, told: _Hint, default: object) -> FieldSchema:
+    """Return a field of several numbers; the unit and the range are those of each."""
+    one, *rest = typing.get_args(told.type)
+    each = _unwrapped(where, one)
+    if rest != [...] or each.type is not float or each.nullable or each.length:
+        wanted = "tuple[float, ...], whose numbers are never None"
+        raise ConfigError(where, wanted=wanted, got=told.type)
+    if not told.length:
+        wanted = "how many numbers: Annotated[tuple[float, ...], hr.Length(n)]"
+        raise ConfigError(where, wanted=wanted, got=told.type)
+    if told.unit or told.low is not None or told.high is not None:
+        wanted = "the unit of each number: tuple[Annotated[float, hr.Unit(...)], ...]"
+        raise ConfigError(where, wanted=wanted, got=told.unit)
+    if isinstance(default, tuple | list) and len(default) != told.length:
+        raise ConfigError(f"{where} default", wanted=f"{told.length} numbers", got=default)
+    return FieldSchema(
+        name=name,
+        kind="numbers",
+        nullable=told.nullable,
+        unit=each.unit,
+        ge=each.low,
+        le=each.high,
+        default=default,
+        length=told.length,
     )

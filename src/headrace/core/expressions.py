@@ -5,11 +5,13 @@ which fingerprints are made. Python's own operators on values (`and`, `in`, `if`
 f-strings) would silently mean something else on a column, so each raises and names the replacement.
 
 Kinds: "number" (integers too), "bool", "text" (a `Literal` of texts too), "time", "category", which is the id that
-`hr.category` or `hr.cross` hashed something to: a feature, of which nothing more can be computed; "numbers",
+`hr.category` or `hr.cross` hashed something to: a feature, of which nothing more can be computed; "tokens", which
+are the ids of a text's words, likewise; "numbers",
 which is a fixed number of numbers in each record; and "several", which is no column but an ordered few of them under
 one name. A vector spreads the last two to features of their own.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,17 +20,18 @@ from typing import Literal as OneOf
 
 from headrace.core.checks import is_whole
 from headrace.core.errors import ConfigError, nearest
+from headrace.core.instead import instead_of
 
 __all__ = [
     "Arithmetic",
     "Category",
     "Comparison",
     "Cross",
+    "Elapsed",
     "Element",
     "Expression",
     "FieldColumn",
     "Fill",
-    "Hour",
     "IsIn",
     "IsMissing",
     "Kind",
@@ -38,16 +41,24 @@ __all__ = [
     "Not",
     "Scalar",
     "Several",
-    "Weekday",
+    "Unary",
     "When",
+    "check_bits",
+    "check_kind",
     "expression_of",
+    "kind_of",
 ]
 
-Kind: TypeAlias = OneOf["number", "bool", "text", "category", "time", "numbers", "several"]
+Kind: TypeAlias = OneOf["number", "bool", "text", "category", "tokens", "time", "numbers", "several"]
 Scalar: TypeAlias = float | bool | str | None
 _NUMBERS: Final = ("number", "bool")
 _ORDERED: Final = ("number", "bool", "time")
 _HASHED: Final = ("number", "bool", "text", "time")
+_OPERATORS: Final = (
+    *("add", "subtract", "multiply", "divide", "true_divide", "greater", "greater_equal", "less", "less_equal"),
+    *("equal", "not_equal", "bitwise_and", "bitwise_or", "logical_and", "logical_or"),
+)
+_TO_FLOAT: Final = "float() of a column (a function of math?)"
 _MOST_BITS: Final = 28
 """2**28 ids are 2 GiB of weights."""
 
@@ -88,6 +99,11 @@ class Expression(ABC):
         return ""
 
     @property
+    def bounds(self) -> tuple[float, float]:
+        """Return two numbers between which every value lies that is not missing, both ends included."""
+        return -math.inf, math.inf
+
+    @property
     def of_record(self) -> bool:
         """Return whether the node itself looks at one record only, as all of them do but aggregates and labels."""
         return True
@@ -109,10 +125,10 @@ class Expression(ABC):
         return Arithmetic("+", expression_of(other), self)
 
     def __sub__(self, other: object) -> "Expression":
-        return Arithmetic("-", self, expression_of(other))
+        return _difference(self, expression_of(other))
 
     def __rsub__(self, other: object) -> "Expression":
-        return Arithmetic("-", expression_of(other), self)
+        return _difference(expression_of(other), self)
 
     def __mul__(self, other: object) -> "Expression":
         return Arithmetic("*", self, expression_of(other))
@@ -179,7 +195,7 @@ class Expression(ABC):
         raise ConfigError(repr(self), wanted="one column", got="`in` (hr.isin tests membership)")
 
     def __float__(self) -> NoReturn:
-        raise ConfigError(repr(self), wanted="arithmetic on columns", got="float() of a column (a function of math?)")
+        raise ConfigError(repr(self), wanted="functions of columns (hr.log, hr.sqrt, hr.exp, ...)", got=_TO_FLOAT)
 
     __int__ = __float__
     __index__ = __float__
@@ -191,14 +207,44 @@ class Expression(ABC):
         raise ConfigError(repr(self), wanted="a column (repr() shows its code)", got="str() of a column")
 
     def __array_ufunc__(self, function: Any, *_: object, **__: object) -> NoReturn:
+        # NumPy's own numbers ask for their operators by these names.
         wanted = "+ - * / and comparisons of columns and plain numbers"
+        if function.__name__ not in _OPERATORS:
+            wanted = f"{instead_of(function.__name__)} ({wanted} are the columns' own)"
         raise ConfigError(repr(self), wanted=wanted, got=f"np.{function.__name__} of a column")
+
+    def __array_function__(self, function: Any, *_: object, **__: object) -> NoReturn:
+        wanted = instead_of(function.__name__)
+        raise ConfigError(repr(self), wanted=wanted, got=f"np.{function.__name__} of a column")
+
+    def __abs__(self) -> NoReturn:
+        raise ConfigError(repr(self), wanted=instead_of("abs"), got="abs() of a column")
+
+    def __round__(self, digits: int = 0) -> NoReturn:
+        raise ConfigError(repr(self), wanted=instead_of("round"), got="round() of a column")
+
+    def __floor__(self) -> NoReturn:
+        raise ConfigError(repr(self), wanted=instead_of("floor"), got="math.floor() of a column")
+
+    def __ceil__(self) -> NoReturn:
+        raise ConfigError(repr(self), wanted=instead_of("ceil"), got="math.ceil() of a column")
+
+    def __len__(self) -> NoReturn:
+        raise ConfigError(repr(self), wanted="one column (of a text: hr.length(x))", got="len() of a column")
+
+    def __pow__(self, exponent: object) -> NoReturn:
+        raise ConfigError(repr(self), wanted="hr.power(x, exponent)", got="** of a column")
+
+    def __mod__(self, divisor: object) -> NoReturn:
+        raise ConfigError(repr(self), wanted="hr.cyclical(x, period), or x - n * hr.floor(x / n)", got="% of a column")
+
+    def __floordiv__(self, divisor: object) -> NoReturn:
+        raise ConfigError(repr(self), wanted="hr.floor(x / n)", got="// of a column")
 
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("_"):  # Python, NumPy and notebooks ask for such names to learn what an object can do.
             raise AttributeError(name)
-        wanted = "a function of columns, such as hr.isin(x, [...])"
-        raise ConfigError(repr(self), wanted=wanted, got=f".{name} of a column")
+        raise ConfigError(repr(self), wanted=instead_of(name), got=f".{name} of a column")
 
 
 @final
@@ -214,6 +260,11 @@ class Literal(Expression):
         if isinstance(self.value, bool):
             return "bool"
         return "text" if isinstance(self.value, str) else "number"
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Return the value twice."""
+        return (float(self.value), float(self.value)) if isinstance(self.value, int | float) else super().bounds
 
     @property
     def missing(self) -> bool:
@@ -236,7 +287,8 @@ class Literal(Expression):
 class FieldColumn(Expression):
     """A field of one class of events. `choices` are the texts that a `Literal` field may have.
 
-    `length` is how many numbers a field of kind "numbers" has in every record.
+    `length` is how many numbers a field of kind "numbers" has in every record. `ge` and `le` are its declared range,
+    which ingest has checked.
     """
 
     owner: str
@@ -246,6 +298,13 @@ class FieldColumn(Expression):
     nullable: bool = False
     choices: tuple[str, ...] = ()
     length: int = 0
+    ge: float | None = None
+    le: float | None = None
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Return the declared range."""
+        return -math.inf if self.ge is None else self.ge, math.inf if self.le is None else self.le
 
     @property
     def spread(self) -> "Several":
@@ -310,7 +369,7 @@ class Arithmetic(_Binary):
     def __post_init__(self) -> None:
         """Raise ConfigError unless both operands are numbers."""
         for operand in (self.left, self.right):
-            _check_kind(self.canonical, operand, _NUMBERS)
+            check_kind(self.canonical, operand, _NUMBERS)
 
     @property
     def kind(self) -> Kind:
@@ -332,6 +391,27 @@ class Arithmetic(_Binary):
 
 @final
 @dataclass(frozen=True, eq=False, repr=False)
+class Elapsed(_Binary):
+    """The seconds from one time to another; negative where the right one is the later."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError unless both operands are times."""
+        for operand in (self.left, self.right):
+            check_kind(self.canonical, operand, ("time",))
+
+    @property
+    def kind(self) -> Kind:
+        """Return number."""
+        return "number"
+
+    @property
+    def unit(self) -> str:
+        """Return seconds."""
+        return "s"
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
 class Comparison(_Binary):
     """> >= < <= == != of two columns."""
 
@@ -347,7 +427,7 @@ class Comparison(_Binary):
         ordered = self.operator in {"==", "!="} or (one.kind in _ORDERED and two.kind in _ORDERED)
         if not alike or not ordered or not {one.kind, two.kind} <= set(_HASHED):
             wanted = f"two columns between which {self.operator} is defined"
-            raise ConfigError(self.canonical, wanted=wanted, got=f"{_kind_of(one)} and {_kind_of(two)}")
+            raise ConfigError(self.canonical, wanted=wanted, got=f"{kind_of(one)} and {kind_of(two)}")
 
     @property
     def kind(self) -> Kind:
@@ -363,7 +443,7 @@ class Logical(_Binary):
     def __post_init__(self) -> None:
         """Raise ConfigError unless both operands are conditions."""
         for operand in (self.left, self.right):
-            _check_kind(self.canonical, operand, ("bool",))
+            check_kind(self.canonical, operand, ("bool",))
 
     @property
     def kind(self) -> Kind:
@@ -372,7 +452,7 @@ class Logical(_Binary):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class _Unary(Expression):
+class Unary(Expression):
     """One operand."""
 
     operand: Expression
@@ -390,12 +470,12 @@ class _Unary(Expression):
 
 @final
 @dataclass(frozen=True, eq=False, repr=False)
-class Negate(_Unary):
+class Negate(Unary):
     """The negative of a number."""
 
     def __post_init__(self) -> None:
         """Raise ConfigError unless the operand is a number."""
-        _check_kind(self.canonical, self.operand, ("number",))
+        check_kind(self.canonical, self.operand, ("number",))
 
     @property
     def kind(self) -> Kind:
@@ -415,12 +495,12 @@ class Negate(_Unary):
 
 @final
 @dataclass(frozen=True, eq=False, repr=False)
-class Not(_Unary):
+class Not(Unary):
     """The opposite of a condition."""
 
     def __post_init__(self) -> None:
         """Raise ConfigError unless the operand is a condition."""
-        _check_kind(self.canonical, self.operand, ("bool",))
+        check_kind(self.canonical, self.operand, ("bool",))
 
     @property
     def kind(self) -> Kind:
@@ -435,13 +515,14 @@ class Not(_Unary):
 
 @final
 @dataclass(frozen=True, eq=False, repr=False)
-class IsMissing(_Unary):
+class IsMissing(Unary):
     """Whether a value is missing; never missing itself."""
 
     def __post_init__(self) -> None:
         """Raise ConfigError unless the operand is one column."""
-        if self.operand.kind == "several":  # Whether an embedding is missing may be asked.
-            raise ConfigError(self.canonical, wanted="one column", got=f"{self.operand!r}, which is several columns")
+        if self.operand.kind in {"several", "tokens"}:  # Whether an embedding is missing may be asked.
+            got = f"{self.operand!r}, which is {kind_of(self.operand)}"
+            raise ConfigError(self.canonical, wanted="one column", got=got)
 
     @property
     def kind(self) -> Kind:
@@ -461,7 +542,7 @@ class IsMissing(_Unary):
 
 @final
 @dataclass(frozen=True, eq=False, repr=False)
-class Element(_Unary):
+class Element(Unary):
     """One number of a field that has several: `View.embedding[3]`. It may be missing where the field may."""
 
     place: int
@@ -470,7 +551,7 @@ class Element(_Unary):
         """Raise ConfigError unless the operand has a number at that place."""
         if not isinstance(self.operand, FieldColumn) or self.operand.kind != "numbers":
             wanted = "[...] of a field of several numbers (tuple[float, ...] with hr.Length)"
-            raise ConfigError(self.canonical, wanted=wanted, got=f"{self.operand!r}, which is {_kind_of(self.operand)}")
+            raise ConfigError(self.canonical, wanted=wanted, got=f"{self.operand!r}, which is {kind_of(self.operand)}")
         if not is_whole(self.place) or not 0 <= self.place < self.operand.length:
             wanted = f"a whole number from 0 to {self.operand.length - 1}"
             raise ConfigError(f"place in {self.operand!r}", wanted=wanted, got=self.place)
@@ -490,10 +571,15 @@ class Element(_Unary):
         """Return the field and the place in it."""
         return f"{self.operand.canonical}[{self.place}]"
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Return the field's range."""
+        return self.operand.bounds
+
 
 @final
 @dataclass(frozen=True, eq=False, repr=False)
-class Fill(_Unary):
+class Fill(Unary):
     """A value in place of a missing one; the reason stays beside it. None hands NaN to the model."""
 
     value: Scalar
@@ -502,7 +588,7 @@ class Fill(_Unary):
         """Raise ConfigError if the value is of another kind than the operand."""
         where = f"hr.fill({self.operand.canonical}, {self.value!r})"
         if self.operand.kind not in {*_NUMBERS, "text"}:
-            raise ConfigError(where, wanted="a number, a bool or a text to fill", got=_kind_of(self.operand))
+            raise ConfigError(where, wanted="a number, a bool or a text to fill", got=kind_of(self.operand))
         if self.value is not None and isinstance(self.value, str) != (self.operand.kind == "text"):
             raise ConfigError(where, wanted=f"a value for a {self.operand.kind}", got=self.value)
         if isinstance(self.operand, FieldColumn) and self.operand.choices and self.value is not None:
@@ -519,6 +605,13 @@ class Fill(_Unary):
         return self.operand.unit
 
     @property
+    def bounds(self) -> tuple[float, float]:
+        """Return the operand's bounds, made wide enough for the value."""
+        low, high = self.operand.bounds
+        value = self.value if isinstance(self.value, int | float) else low
+        return min(low, value), max(high, value)
+
+    @property
     def missing(self) -> bool:
         """Return False: the user has said what a missing value means."""
         return False
@@ -531,7 +624,7 @@ class Fill(_Unary):
 
 @final
 @dataclass(frozen=True, eq=False, repr=False)
-class IsIn(_Unary):
+class IsIn(Unary):
     """Whether a value is one of some given ones."""
 
     values: tuple[Scalar, ...]
@@ -540,7 +633,7 @@ class IsIn(_Unary):
         """Raise ConfigError if a value is of another kind than the column, or not one of its choices."""
         where = f"hr.isin({self.operand.canonical}, ...)"
         if self.operand.kind not in {*_NUMBERS, "text"}:
-            raise ConfigError(where, wanted="a number, a bool or a text", got=_kind_of(self.operand))
+            raise ConfigError(where, wanted="a number, a bool or a text", got=kind_of(self.operand))
         if not self.values:
             raise ConfigError(where, wanted="at least one value", got="none")
         for value in self.values:
@@ -560,50 +653,17 @@ class IsIn(_Unary):
         return f"hr.isin({self.operand.canonical}, {list(self.values)!r})"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class _Calendar(_Unary):
-    """A part of a local time."""
-
-    tz: str
-
-    def __post_init__(self) -> None:
-        """Raise ConfigError unless the operand is a time."""
-        _check_kind(self.canonical, self.operand, ("time",))
-
-    @property
-    def kind(self) -> Kind:
-        """Return number."""
-        return "number"
-
-    @property
-    def canonical(self) -> str:
-        """Return the call."""
-        return f"hr.{type(self).__name__.lower()}({self.operand.canonical}, tz={self.tz!r})"
-
-
 @final
 @dataclass(frozen=True, eq=False, repr=False)
-class Hour(_Calendar):
-    """The local hour, 0 to 23."""
-
-
-@final
-@dataclass(frozen=True, eq=False, repr=False)
-class Weekday(_Calendar):
-    """The local day of the week, Monday 0 to Sunday 6."""
-
-
-@final
-@dataclass(frozen=True, eq=False, repr=False)
-class Category(_Unary):
+class Category(Unary):
     """A value hashed to an id in [1, 2**bits); 0 stands for a missing value."""
 
     bits: int
 
     def __post_init__(self) -> None:
         """Raise ConfigError if the operand is hashed already, or the number of ids does not fit."""
-        _check_kind(self.canonical, self.operand, _HASHED)
-        _check_bits(self.canonical, self.bits)
+        check_kind(self.canonical, self.operand, _HASHED)
+        check_bits(self.canonical, self.bits)
 
     @property
     def kind(self) -> Kind:
@@ -634,8 +694,8 @@ class Cross(Expression):
         if len(self.operands) < 2:
             raise ConfigError("hr.cross", wanted="two columns or more (hr.category takes one)", got=len(self.operands))
         for operand in self.operands:
-            _check_kind(self.canonical, operand, _HASHED)
-        _check_bits(self.canonical, self.bits)
+            check_kind(self.canonical, operand, _HASHED)
+        check_bits(self.canonical, self.bits)
 
     @property
     def kind(self) -> Kind:
@@ -669,10 +729,10 @@ class When(Expression):
 
     def __post_init__(self) -> None:
         """Raise ConfigError unless the condition is one and the two values are alike."""
-        _check_kind(self.canonical, self.condition, ("bool",))
+        check_kind(self.canonical, self.condition, ("bool",))
         kinds = {self.then.kind, self.otherwise.kind}
         if not (kinds <= set(_NUMBERS) or kinds == {"text"}):
-            got = f"{_kind_of(self.then)} and {_kind_of(self.otherwise)}"
+            got = f"{kind_of(self.then)} and {kind_of(self.otherwise)}"
             raise ConfigError(self.canonical, wanted="two numbers or two texts", got=got)
 
     @property
@@ -729,9 +789,7 @@ high=2), which is several columns
 
     def each(self, function: Callable[[Expression], Expression]) -> "Several":
         """Return the same columns under the same names, each with a function applied."""
-        parts = tuple((suffix, function(part)) for suffix, part in self.parts)
-        named = self.named if self.named is None or self.named.kind == "several" else function(self.named)
-        return Several(parts, named)
+        return Several(tuple((suffix, function(part)) for suffix, part in self.parts), self.named)
 
     @property
     def kind(self) -> Kind:
@@ -769,15 +827,22 @@ def expression_of(value: object) -> Expression:
     raise ConfigError("expression", wanted="a column, a number, a bool or a text", got=value)
 
 
-def _check_kind(where: str, operand: Expression, kinds: tuple[str, ...]) -> None:
+def _difference(left: Expression, right: Expression) -> Expression:
+    return Elapsed("-", left, right) if left.kind == right.kind == "time" else Arithmetic("-", left, right)
+
+
+def check_kind(where: str, operand: Expression, kinds: tuple[str, ...]) -> None:
+    """Raise ConfigError unless an operand is of one of some kinds, and more than None."""
     nothing = isinstance(operand, Literal) and operand.value is None
     if operand.kind not in kinds or nothing:
-        got = repr(operand) if nothing else f"{operand!r}, which is {_kind_of(operand)}"
+        got = repr(operand) if nothing else f"{operand!r}, which is {kind_of(operand)}"
         raise ConfigError(where, wanted=f"a {' or a '.join(kinds)}", got=got)
 
 
-def _kind_of(operand: Expression) -> str:
-    return {"several": "several columns", "numbers": "several numbers"}.get(operand.kind, f"a {operand.kind}")
+def kind_of(operand: Expression) -> str:
+    """Return what an operand is, with its article."""
+    many = {"several": "several columns", "numbers": "several numbers", "tokens": "the tokens of a text"}
+    return many.get(operand.kind, f"a {operand.kind}")
 
 
 def _check_choice(field: FieldColumn, value: Scalar) -> None:
@@ -786,6 +851,7 @@ def _check_choice(field: FieldColumn, value: Scalar) -> None:
         raise ConfigError(repr(field), wanted=wanted, got=f"{value!r}{nearest(str(value), field.choices)}")
 
 
-def _check_bits(where: str, bits: int) -> None:
+def check_bits(where: str, bits: int) -> None:
+    """Raise ConfigError unless 2**bits is a number of ids that fits."""
     if not is_whole(bits) or not 1 <= bits <= _MOST_BITS:
         raise ConfigError(f"{where} bits", wanted=f"a whole number from 1 to {_MOST_BITS}", got=bits)

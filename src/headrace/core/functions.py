@@ -1,29 +1,30 @@
-"""Functions of columns, as the user writes them: `hr.hour(Departure.at, tz="America/New_York")`."""
+"""Functions of columns of any kind, as the user writes them: `hr.fill(Departure.tail, "unknown")`."""
 
-import zoneinfo
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from headrace.core.errors import ConfigError
 from headrace.core.expressions import (
     Category,
     Cross,
     Expression,
+    FieldColumn,
     Fill,
-    Hour,
     IsIn,
     IsMissing,
     Logical,
     Scalar,
-    Weekday,
+    Several,
     When,
     expression_of,
 )
 
-__all__ = ["between", "category", "cross", "fill", "hour", "is_missing", "isin", "weekday", "when"]
+__all__ = ["between", "category", "cross", "fill", "is_missing", "isin", "when"]
 
 
 def fill(x: object, value: Scalar) -> Expression:
     """Put `value` where x is missing; the reason stays beside it. None hands NaN to the model.
+
+    An embedding is filled in each of its places.
 
     >>> import headrace as hr
     >>> hr.fill(hr.Prediction.fallback, "none")
@@ -31,7 +32,7 @@ def fill(x: object, value: Scalar) -> Expression:
 
     Raises ConfigError if x is no column, or the value is of another kind.
     """
-    return Fill(_column("hr.fill", x), value)
+    return _each(_column("hr.fill", x), lambda column: Fill(column, value))
 
 
 def is_missing(x: object) -> Expression:
@@ -43,7 +44,8 @@ def is_missing(x: object) -> Expression:
 
     Raises ConfigError if x is no column.
     """
-    return IsMissing(_column("hr.is_missing", x))
+    column = _column("hr.is_missing", x)
+    return column.each(IsMissing) if isinstance(column, Several) else IsMissing(column)
 
 
 def when(condition: object, then: object, otherwise: object) -> Expression:
@@ -85,36 +87,6 @@ def between(x: object, low: object, high: object) -> Expression:
     return Logical("&", column >= low, column <= high)
 
 
-def hour(x: object, *, tz: str) -> Expression:
-    """Return the local hour of a time, 0 to 23.
-
-    >>> import headrace as hr
-    >>> from datetime import datetime
-    >>> class Ping(hr.Event):
-    ...     at: datetime
-    >>> hr.hour(Ping.at, tz="Europe/Berlin")
-    hr.hour(Ping.at, tz='Europe/Berlin')
-
-    Raises ConfigError if x is no time, or the zone is unknown.
-    """
-    return Hour(_column("hr.hour", x), _zone("hr.hour", tz))
-
-
-def weekday(x: object, *, tz: str) -> Expression:
-    """Return the local day of the week of a time, Monday 0 to Sunday 6.
-
-    >>> import headrace as hr
-    >>> from datetime import datetime
-    >>> class Ping(hr.Event):
-    ...     at: datetime
-    >>> hr.weekday(Ping.at, tz="UTC")
-    hr.weekday(Ping.at, tz='UTC')
-
-    Raises ConfigError if x is no time, or the zone is unknown.
-    """
-    return Weekday(_column("hr.weekday", x), _zone("hr.weekday", tz))
-
-
 def category(x: object, *, bits: int) -> Expression:
     """Return x hashed to one of 2**bits ids; 0 is a missing x.
 
@@ -124,7 +96,7 @@ def category(x: object, *, bits: int) -> Expression:
 
     Raises ConfigError if x is no column, or bits is not from 1 to 28.
     """
-    return Category(_column("hr.category", x), bits)
+    return _each(_column("hr.category", x), lambda column: Category(column, bits))
 
 
 def cross(*x: object, bits: int) -> Expression:
@@ -139,15 +111,14 @@ def cross(*x: object, bits: int) -> Expression:
     return Cross(tuple(_column("hr.cross", column) for column in x), bits)
 
 
+def _each(column: Expression, function: Callable[[Expression], Expression]) -> Expression:
+    """Apply a function to a column, or to each of several columns."""
+    if isinstance(column, FieldColumn) and column.kind == "numbers":
+        column = column.spread
+    return column.each(function) if isinstance(column, Several) else function(column)
+
+
 def _column(where: str, x: object) -> Expression:
     if not isinstance(x, Expression):
         raise ConfigError(where, wanted="a column, such as Departure.distance", got=f"the constant {x!r}")
     return x
-
-
-def _zone(where: str, tz: str) -> str:
-    try:
-        zoneinfo.ZoneInfo(tz)
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        raise ConfigError(f"{where} tz", wanted="a time zone such as 'Europe/Berlin' or 'UTC'", got=repr(tz)) from error
-    return tz

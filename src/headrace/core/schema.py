@@ -7,7 +7,7 @@ import pyarrow as pa
 
 __all__ = ["NO_DEFAULT", "EventSchema", "FieldKind", "FieldSchema"]
 
-FieldKind: TypeAlias = Literal["text", "number", "integer", "bool", "time", "category"]
+FieldKind: TypeAlias = Literal["text", "number", "integer", "bool", "time", "category", "numbers"]
 
 
 @final
@@ -30,7 +30,13 @@ _ARROW: Final[dict[str, pa.DataType]] = {
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldSchema:
-    """One field. `ge` and `le` are the declared range, in `unit`; `choices` are a category's texts."""
+    """One field. `ge` and `le` are the declared range, in `unit`; `choices` are a category's texts.
+
+    `length` is how many numbers a field of kind "numbers" holds in every record; then the range is that of each.
+
+    >>> FieldSchema(name="embedding", kind="numbers", length=64).arrow
+    FixedSizeListType(fixed_size_list<item: double>[64])
+    """
 
     name: str
     kind: FieldKind
@@ -40,11 +46,12 @@ class FieldSchema:
     le: float | None = None
     choices: tuple[str, ...] = ()
     default: object = NO_DEFAULT
+    length: int = 0
 
     @property
     def arrow(self) -> pa.DataType:
         """Return the Arrow type of the column: text and category are strings, a time is timestamp[us, UTC]."""
-        return _ARROW[self.kind]
+        return pa.list_(pa.float64(), self.length) if self.kind == "numbers" else _ARROW[self.kind]
 
 
 @final

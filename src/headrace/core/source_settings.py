@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias, final
 
 from headrace.core.records import Kind
 from headrace.core.schema import EventSchema
-from headrace.core.time import DAY_US, MINUTE_US
+from headrace.core.time import DAY_US, HOUR_US, MINUTE_US
 
 __all__ = ["Late", "SourceSettings"]
 
@@ -21,7 +21,9 @@ class SourceSettings:
     else EVENT. `disorder_us` is how far a record may stand behind the newest of its source; `late` says what happens
     to one that stands further behind. `max_future_skew_us` is how far the event time may lie ahead of the arrival.
     `duplicate_horizon_us` is the event time over which an id is remembered. `delay_us` is the declared delay from
-    event to arrival of a history that has no column `arrived`.
+    event to arrival of a history that has no column `arrived`. `producer` is the field that names who sent a record:
+    then "the newest" is that of its own producer, of whom there are at most `max_producers`, and one is waited for
+    until the others have told of `silent_us` of event time without it.
     """
 
     name: str
@@ -35,3 +37,6 @@ class SourceSettings:
     max_future_skew_us: int = 5 * MINUTE_US
     duplicate_horizon_us: int = 2 * DAY_US
     delay_us: int = 0
+    producer: str | None = None
+    silent_us: int = HOUR_US
+    max_producers: int = 10_000

@@ -25,7 +25,7 @@ def prequential(
 ) -> Report:
     """Score each row, then learn its label when it is known.
 
-    X: f8[n, d], or a Block with categories (then `columns` says their sizes). y: f8[n]. Without `label_times`, the
+    X: f8[n, d], or a Block with categories or words (then `columns` says their sizes). y: f8[n]. Without `label_times`, the
     label of row i is known before row i + delay + 1 is scored. With `times` (rising) and `label_times` (i8[n],
     microseconds), it is known to rows that are asked strictly after its time, and never to its own. Labels that
     become known together are learnt in the order of their times, ties in the order of the rows.
@@ -82,7 +82,7 @@ def _scores(learner: Learner, block: Block, y: F8, known: I8, order: I8) -> F8:
         until = int(np.searchsorted(ready, row, side="right"))
         if until > done:
             rows = order[done:until]
-            learner.learn(rows_for(learner, Block(block.dense[rows], block.ids[rows])), y[rows], weights[rows])
+            learner.learn(rows_for(learner, block.take(rows)), y[rows], weights[rows])
             done = until
         found[row] = learner.predict(rows_for(learner, block.rows(row, row + 1)))[0]
     return found

@@ -4,9 +4,9 @@ Numbers, bools and ids are float64 with NaN for missing; texts are Arrow strings
 int64 microseconds. Nothing here calls libm, so that the same record gives the same bits on every machine.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias, final
+from typing import Any, ClassVar, Final, TypeAlias, final
 
 import numpy as np
 import pyarrow as pa
@@ -15,10 +15,18 @@ from numpy.typing import NDArray
 
 from headrace.core import expressions as ex
 from headrace.core import reasons
+from headrace.core.calendar import Cyclic, CyclicTime, Day, Hour, LocalPart, Minute, Month, Weekday
 from headrace.core.errors import ConfigError
 from headrace.core.records import F8, I8, U1
+from headrace.core.scalars import Lower, Numeric, TextLength, TextTest
+from headrace.core.time import SECOND_US
+from headrace.core.tokens import Tokens
+from headrace.core.user_functions import UserFunction, called
+from headrace.core.words import Words
 from headrace.features.keys import hash_columns
-from headrace.features.local_time import hour_of_day, weekday
+from headrace.features.local_time import by_zone, local_part
+from headrace.features.numbers import number_function, on_circle
+from headrace.features.words import tokens_of
 
 __all__ = ["Column", "Evaluator"]
 
@@ -41,8 +49,8 @@ _EXACT: Final = 2.0**53
 class Column:
     """n values: `numbers` f8[n] (NaN missing) or `texts` (null missing) or `times` i8[n]; `reason` is u1[n].
 
-    A time is missing where its reason says so. `whole` are the whole numbers behind `numbers`, i8[n], where some lie
-    beyond 2**53: arithmetic rounds them, keys must not.
+    Words are `tokens`, ragged; a text that is missing has none. A time is missing where its reason says so. `whole`
+    are the whole numbers behind `numbers`, i8[n], where some lie beyond 2**53: arithmetic rounds them, keys must not.
     """
 
     reason: U1
@@ -50,6 +58,7 @@ class Column:
     texts: Text | None = None
     times: I8 | None = None
     whole: I8 | None = None
+    tokens: Tokens | None = None
 
     def __len__(self) -> int:
         """Return n."""
@@ -74,6 +83,18 @@ class Column:
             raise ConfigError("expression", wanted="a column of numbers", got="texts or times")
         return self.numbers
 
+    def as_times(self) -> I8:
+        """Return the times, any number where one is missing; the definition has checked that they are times."""
+        if self.times is None:
+            raise ConfigError("expression", wanted="a column of times", got="numbers or texts")
+        return self.times
+
+    def as_texts(self) -> Text:
+        """Return the texts; the definition has checked that they are texts."""
+        if self.texts is None:
+            raise ConfigError("expression", wanted="a column of texts", got="numbers or times")
+        return self.texts
+
     def as_arrow(self) -> pa.Array:
         """Return the values as Arrow has them, for hashing: null where there is none."""
         if self.texts is not None:
@@ -89,6 +110,15 @@ class Column:
 
 
 @final
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """A field of m numbers in each of n records. reason: u1[n]. block: f8[n, m], NaN where the field is missing."""
+
+    reason: U1
+    block: F8
+
+
+@final
 class Evaluator:
     """Evaluate expressions over the records of one batch; each sub-expression once.
 
@@ -100,6 +130,7 @@ class Evaluator:
         self._fields = fields
         self._count = fields.num_rows
         self._known: dict[str, Column] = dict(known or {})
+        self._several: dict[str, _Numbers] = {}
 
     def column(self, expression: ex.Expression) -> Column:
         """Return the expression's values, one a record."""
@@ -116,42 +147,10 @@ class Evaluator:
         return holds
 
     def _compute(self, expression: ex.Expression) -> Column:
-        match expression:
-            case ex.FieldColumn():
-                return self._field(expression)
-            case ex.Literal():
-                return self._literal(expression.value)
-            case ex.Fill():
-                return self._fill(expression)
-            case ex.IsMissing():
-                return Column(self._ok(), self.column(expression.operand).missing.astype(np.float64))
-            case ex.When():
-                return self._when(expression)
-            case ex.Hour() | ex.Weekday():
-                function = hour_of_day if isinstance(expression, ex.Hour) else weekday
-                times = self.column(expression.operand)
-                local = function(times.times if times.times is not None else np.zeros(0, np.int64), expression.tz)
-                return Column(times.reason, np.where(times.missing, np.nan, local))
-            case ex.Category():
-                return self._category((expression.operand,), expression.bits)
-            case ex.Cross():
-                return self._category(expression.operands, expression.bits)
-            case ex.IsIn():
-                return self._is_in(expression)
-            case ex.Negate():
-                inner = self.column(expression.operand)
-                return Column(inner.reason, -inner.as_numbers())
-            case ex.Not():
-                inner = self.column(expression.operand)
-                return Column(inner.reason, 1.0 - inner.as_numbers())
-            case ex.Arithmetic():
-                return self._arithmetic(expression)
-            case ex.Comparison():
-                return self._comparison(expression)
-            case ex.Logical():
-                return self._logical(expression)
-            case _:
-                raise ConfigError("expression", wanted="one that can be computed from a record", got=repr(expression))
+        rule = self._RULES.get(type(expression))
+        if rule is None:
+            raise ConfigError("expression", wanted="one that can be computed from a record", got=repr(expression))
+        return rule(self, expression)
 
     def _ok(self) -> U1:
         return np.zeros(self._count, np.uint8)
@@ -172,16 +171,31 @@ class Evaluator:
             return Column(reason, numbers, whole=column.fill_null(0).to_numpy(zero_copy_only=False))
         return Column(reason, numbers)
 
-    def _literal(self, value: object) -> Column:
+    def _numbers(self, field: ex.Expression) -> "_Numbers":
+        """Return a field of several numbers in each record; read once, however many of its places are asked for."""
+        found = self._several.get(field.canonical)
+        if found is None and isinstance(field, ex.FieldColumn):
+            column = self._fields[field.name]
+            reason = self._ok()
+            values = np.full((self._count, field.length), np.nan)
+            valid = column.is_valid().to_numpy(zero_copy_only=False)
+            reason[~valid] = reasons.MISSING_INPUT
+            # What is flattened leaves the null rows out.
+            values[valid] = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, field.length)
+            found = self._several[field.canonical] = _Numbers(reason, values)
+        if found is None:
+            raise ConfigError("expression", wanted="a field of several numbers", got=repr(field))
+        return found
+
+    def _literal(self, literal: ex.Literal) -> Column:
+        value = literal.value
         if isinstance(value, str):
             return Column(
                 self._ok(), texts=pa.array([value], pa.string()).take(pa.array(np.zeros(self._count, np.int64)))
             )
         if value is None:
             return Column(np.full(self._count, reasons.MISSING_INPUT, np.uint8), np.full(self._count, np.nan))
-        if isinstance(value, bool | int | float):
-            return Column(self._ok(), np.full(self._count, float(value)))
-        raise ConfigError("expression", wanted="a number, a bool or a text", got=value)
+        return Column(self._ok(), np.full(self._count, float(value)))
 
     def _fill(self, fill: ex.Fill) -> Column:
         inner = self.column(fill.operand)
@@ -202,7 +216,13 @@ class Evaluator:
         numbers = np.where(holds, one.as_numbers(), two.as_numbers())
         return Column(reason, np.where(condition.missing, np.nan, numbers))
 
-    def _category(self, operands: tuple[ex.Expression, ...], bits: int) -> Column:
+    def _category(self, category: ex.Category) -> Column:
+        return self._hashed((category.operand,), category.bits)
+
+    def _cross(self, cross: ex.Cross) -> Column:
+        return self._hashed(cross.operands, cross.bits)
+
+    def _hashed(self, operands: tuple[ex.Expression, ...], bits: int) -> Column:
         """Hash to ids in [1, 2**bits); 0 stands for a missing value, so that a model can learn what that means."""
         columns = [self.column(operand) for operand in operands]
         hashed, valid = hash_columns([column.as_arrow() for column in columns])
@@ -220,14 +240,79 @@ class Evaluator:
             found = np.isin(inner.as_numbers(), numbers).astype(np.float64)
         return Column(inner.reason, np.where(inner.missing, np.nan, found))
 
+    def _element(self, element: ex.Element) -> Column:
+        whole = self._numbers(element.operand)
+        return Column(whole.reason, whole.block[:, element.place])
+
+    def _is_missing(self, expression: ex.IsMissing) -> Column:
+        if expression.operand.kind == "numbers":
+            gone: NDArray[np.bool_] = self._numbers(expression.operand).reason != reasons.OK
+        else:
+            gone = self.column(expression.operand).missing
+        return Column(self._ok(), gone.astype(np.float64))
+
+    def _negate(self, expression: ex.Negate) -> Column:
+        inner = self.column(expression.operand)
+        return Column(inner.reason, -inner.as_numbers())
+
+    def _not(self, expression: ex.Not) -> Column:
+        inner = self.column(expression.operand)
+        return Column(inner.reason, 1.0 - inner.as_numbers())
+
+    def _elapsed(self, expression: ex.Elapsed) -> Column:
+        one, two = self.column(expression.left), self.column(expression.right)
+        seconds = (one.as_times() - two.as_times()) / SECOND_US
+        return Column(_first_reason([one, two]), np.where(one.missing | two.missing, np.nan, seconds))
+
+    def _local_part(self, part: LocalPart) -> Column:
+        times = self.column(part.operand)
+        if isinstance(part.tz, str):
+            found = local_part(part, times.as_times(), part.tz)
+            return Column(times.reason, np.where(times.missing, np.nan, found))
+        zones = self.column(part.tz)
+        found = by_zone(part, times.as_times(), zones.as_texts())
+        return _defined(found, times.missing, [times, zones])
+
+    def _cyclic(self, cyclic: Cyclic) -> Column:
+        inner = self.column(cyclic.operand)
+        return Column(inner.reason, on_circle(inner.as_numbers(), cyclic.period, cyclic.side))
+
+    def _numeric(self, numeric: Numeric) -> Column:
+        columns = [self.column(operand) for operand in numeric.operands]
+        return _defined(number_function(numeric.function, [column.as_numbers() for column in columns]), None, columns)
+
+    def _user_function(self, node: UserFunction) -> Column:
+        columns = [self.column(operand) for operand in node.operands]
+        arguments = [
+            float(operand.bounds[0]) if isinstance(operand, ex.Literal) else column.as_numbers().copy()
+            for operand, column in zip(node.operands, columns, strict=True)
+        ]
+        missing = np.logical_or.reduce([column.missing for column in columns])
+        return _defined(called(node, arguments, self._count), missing, columns)
+
+    def _words(self, words: Words) -> Column:
+        inner = self.column(words.operand)
+        return Column(inner.reason, tokens=tokens_of(inner.as_texts(), words.bits, words.ngrams))
+
+    def _text_function(self, expression: Lower | TextLength | TextTest) -> Column:
+        inner = self.column(expression.operand)
+        texts = inner.as_texts()
+        if isinstance(expression, Lower):
+            return Column(inner.reason, texts=pc.utf8_lower(texts))
+        if isinstance(expression, TextLength):
+            found = pc.utf8_length(texts)
+        elif expression.function == "starts_with":
+            found = pc.starts_with(texts, pattern=expression.part)
+        else:
+            found = pc.match_substring(texts, pattern=expression.part)
+        numbers = found.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        return Column(inner.reason, np.asarray(numbers, np.float64))
+
     def _arithmetic(self, expression: ex.Arithmetic) -> Column:
         one, two = self.column(expression.left), self.column(expression.right)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             numbers = _ARITHMETIC[expression.operator](one.as_numbers(), two.as_numbers())
-        reason = _first_reason([one, two])
-        undefined = ~np.isfinite(numbers)
-        reason[undefined & (reason == reasons.OK)] = reasons.MISSING_INPUT
-        return Column(reason, np.where(undefined, np.nan, numbers))
+        return _defined(numbers, None, [one, two])
 
     def _comparison(self, expression: ex.Comparison) -> Column:
         one, two = self.column(expression.left), self.column(expression.right)
@@ -249,6 +334,46 @@ class Evaluator:
         unknown = ~settled & (np.isnan(a) | np.isnan(b))
         numbers = np.where(settled, decided, np.where(unknown, np.nan, 1.0 - decided))
         return Column(np.where(unknown, _first_reason([one, two]), np.uint8(reasons.OK)), numbers)
+
+    _RULES: ClassVar[dict[type[ex.Expression], Callable[["Evaluator", Any], Column]]] = {
+        ex.FieldColumn: _field,
+        ex.Literal: _literal,
+        ex.Element: _element,
+        ex.Fill: _fill,
+        ex.IsMissing: _is_missing,
+        ex.When: _when,
+        ex.Category: _category,
+        ex.Cross: _cross,
+        ex.IsIn: _is_in,
+        ex.Negate: _negate,
+        ex.Not: _not,
+        ex.Arithmetic: _arithmetic,
+        ex.Elapsed: _elapsed,
+        ex.Comparison: _comparison,
+        ex.Logical: _logical,
+        Minute: _local_part,
+        Hour: _local_part,
+        Weekday: _local_part,
+        Day: _local_part,
+        Month: _local_part,
+        CyclicTime: _local_part,
+        Cyclic: _cyclic,
+        Numeric: _numeric,
+        UserFunction: _user_function,
+        Words: _words,
+        Lower: _text_function,
+        TextLength: _text_function,
+        TextTest: _text_function,
+    }
+    """How each kind of node is computed."""
+
+
+def _defined(numbers: F8, missing: NDArray[np.bool_] | None, columns: list[Column]) -> Column:
+    """Return numbers with the reasons of what they are made of; where they are not finite, there is no value."""
+    undefined = ~np.isfinite(numbers) if missing is None else missing | ~np.isfinite(numbers)
+    reason = _first_reason(columns)
+    reason[undefined & (reason == reasons.OK)] = reasons.MISSING_INPUT
+    return Column(reason, np.where(undefined, np.nan, numbers))
 
 
 def _ordered(column: Column) -> Any:

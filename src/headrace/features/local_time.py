@@ -6,19 +6,27 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from headrace.core.records import I8
-from headrace.core.time import DAY_US, HOUR_US, instant_us
+from headrace.core.calendar import CyclicTime, Day, Hour, LocalPart, Minute, Weekday
+from headrace.core.records import F8, I8
+from headrace.core.time import DAY_US, HOUR_US, MINUTE_US, instant_us
+from headrace.features.numbers import on_circle
 
-__all__ = ["boundaries", "hour_of_day", "local_us", "weekday"]
+__all__ = ["boundaries", "by_zone", "is_zone", "local_part", "local_us"]
 
 _FIRST_YEAR: Final = 1900
 _LAST_YEAR: Final = 2101
 _EPOCH_WEEKDAY: Final = 3  # 1970-01-01 was a Thursday; Monday is 0.
+_FIRST_MONDAY_US: Final = 4 * DAY_US
+_MARCH_0000: Final = 719_468
+"""Days from 0000-03-01 to 1970-01-01."""
+_ERA_DAYS: Final = 146_097
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def _offsets(name: str) -> tuple[I8, I8]:
     """Return the instants at which the zone's offset changes, and the offset from each on, in microseconds.
 
@@ -57,22 +65,72 @@ def local_us(time_us: I8, zone: str) -> I8:
     return moved
 
 
-def hour_of_day(time_us: I8, zone: str) -> I8:
-    """Return the local hour, 0 to 23.
+def local_part(part: LocalPart, time_us: I8, zone: str) -> F8:
+    """Return a part of the local time. time_us: i8[n], microseconds UTC. Result: f8[n].
 
-    >>> hour_of_day(np.array([0]), "America/New_York").tolist()
-    [19]
+    >>> from headrace.core.expressions import FieldColumn
+    >>> at = FieldColumn("Ping", "at", "time")
+    >>> local_part(Hour(at, "America/New_York"), np.array([0]), "America/New_York").tolist()
+    [19.0]
     """
-    return local_us(time_us, zone) % DAY_US // HOUR_US
+    local = local_us(time_us, zone)
+    match part:
+        case Minute():
+            return (local % HOUR_US // MINUTE_US).astype(np.float64)
+        case Hour():
+            return (local % DAY_US // HOUR_US).astype(np.float64)
+        case Weekday():
+            return ((local // DAY_US + _EPOCH_WEEKDAY) % 7).astype(np.float64)
+        case CyclicTime():
+            # Of a whole number of microseconds the remainder is exact, however far from 1970.
+            since = (local - _FIRST_MONDAY_US) % part.period_us
+            return on_circle(since.astype(np.float64), float(part.period_us), part.side)
+        case _:
+            months, days = _calendar_days(local // DAY_US)
+            return (days if isinstance(part, Day) else months).astype(np.float64)
 
 
-def weekday(time_us: I8, zone: str) -> I8:
-    """Return the local day of the week, Monday 0 to Sunday 6.
+def by_zone(part: LocalPart, time_us: I8, zones: pa.StringArray) -> F8:
+    """Return a part of the local time of each row's own zone, NaN where there is none or nobody knows it.
 
-    >>> weekday(np.array([0]), "UTC").tolist()
-    [3]
+    time_us: i8[n], microseconds UTC. zones: n names. Each zone's rows are computed at once.
     """
-    return (local_us(time_us, zone) // DAY_US + _EPOCH_WEEKDAY) % 7
+    found = np.full(len(time_us), np.nan)
+    names = pc.dictionary_encode(zones)
+    place = names.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    for number, name in enumerate(names.dictionary.to_pylist()):
+        if is_zone(name):
+            mine = place == number
+            found[mine] = local_part(part, time_us[mine], name)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def is_zone(name: str) -> bool:
+    """Return whether a text names a time zone.
+
+    >>> is_zone("Europe/Berlin"), is_zone("Europe/Bärlin"), is_zone("")
+    (True, False, False)
+    """
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        return False
+    return True
+
+
+def _calendar_days(days: I8) -> tuple[I8, I8]:
+    """Return the month and the day of the month of days since 1970-01-01, of the Gregorian calendar for all time.
+
+    The year is begun in March, so that its leap day is the last; 400 years are 146097 days (Hinnant, "chrono-
+    compatible low-level date algorithms", 2013).
+    """
+    shifted = days + _MARCH_0000
+    of_era = shifted % _ERA_DAYS
+    year = (of_era - of_era // 1460 + of_era // 36524 - of_era // 146096) // 365
+    of_year = of_era - (365 * year + year // 4 - year // 100)
+    month = (5 * of_year + 2) // 153
+    return np.where(month < 10, month + 3, month - 9), of_year - (153 * month + 2) // 5 + 1
 
 
 def boundaries(time_us: I8, size_us: int, zone: str) -> tuple[I8, I8]:

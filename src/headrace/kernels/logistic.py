@@ -1,4 +1,4 @@
-"""Logistic regression over scaled numbers, their bins and categories: one kernel scores a row, then learns from it.
+"""Logistic regression over scaled numbers, their bins, categories and words: one kernel scores a row, then learns it.
 
 A row becomes tokens, each a place in one flat array of weights with the value it has in this row:
 
@@ -6,6 +6,9 @@ A row becomes tokens, each a place in one flat array of weights with the value i
     1 + j                       number j, scaled and clipped; absent where the number is missing
     1 + d + j * BINS + b        1 if number j lies in bin b (BINS - 1: missing)
     starts[c] + id              1 for the id of category c
+    starts[-1] + id             1 over the square root of how many words there are, for each of them
+
+A word that stands twice is two tokens.
 """
 
 import math
@@ -62,12 +65,15 @@ def _tokens(
     dense: F8,
     ids: I4,
     row: int,
+    offsets: I8,
+    words: I4,
     starts: I8,
     scaler: F8,
     scales: F8,
     clip: float,
     bin_value: float,
     category_value: float,
+    word_value: float,
     places: I8,
     values: F8,
 ) -> int:
@@ -93,6 +99,11 @@ def _tokens(
         places[made] = starts[c] + ids[row, c]
         values[made] = category_value
         made += 1
+    count = offsets[row + 1] - offsets[row]
+    for w in range(offsets[row], offsets[row + 1]):
+        places[made] = starts[ids.shape[1]] + words[w]
+        values[made] = word_value / math.sqrt(count)
+        made += 1
     return made
 
 
@@ -108,12 +119,15 @@ def _score(made: int, places: I8, values: F8, weights: F8) -> float:
 def predict(
     dense: F8,
     ids: I4,
+    offsets: I8,
+    words: I4,
     starts: I8,
     scaler: F8,
     weights: F8,
     clip: float,
     bin_value: float,
     category_value: float,
+    word_value: float,
     scales: F8,
     places: I8,
     values: F8,
@@ -121,13 +135,29 @@ def predict(
 ) -> None:
     """Score n rows; nothing is learnt.
 
-    dense: f8[n, d], C order, NaN missing. ids: i4[n, c]. starts: i8[c], where each category's weights begin.
-    scaler: f8[MOMENTS, d]. weights: f8[m]. scales: f8[d], places: i8[t] and values: f8[t], scratch. scores: f8[n].
+    dense: f8[n, d], C order, NaN missing. ids: i4[n, c]. offsets: i8[n + 1] and words: i4[w], the words of each row.
+    starts: i8[c + 1], where the weights of each category begin, and those of words. scaler: f8[MOMENTS, d].
+    weights: f8[m]. scales: f8[d], places: i8[t] and values: f8[t], scratch. scores: f8[n].
     """
     for j in range(dense.shape[1]):
         scales[j] = _scale(scaler, j)
     for row in range(dense.shape[0]):
-        made = _tokens(dense, ids, row, starts, scaler, scales, clip, bin_value, category_value, places, values)
+        made = _tokens(
+            dense,
+            ids,
+            row,
+            offsets,
+            words,
+            starts,
+            scaler,
+            scales,
+            clip,
+            bin_value,
+            category_value,
+            word_value,
+            places,
+            values,
+        )
         scores[row] = _score(made, places, values, weights)
 
 
@@ -135,6 +165,8 @@ def predict(
 def learn(
     dense: F8,
     ids: I4,
+    offsets: I8,
+    words: I4,
     y: F8,
     weight: F8,
     starts: I8,
@@ -145,6 +177,7 @@ def learn(
     clip: float,
     bin_value: float,
     category_value: float,
+    word_value: float,
     scales: F8,
     places: I8,
     values: F8,
@@ -157,7 +190,22 @@ def learn(
     for j in range(dense.shape[1]):
         scales[j] = _scale(scaler, j)
     for row in range(dense.shape[0]):
-        made = _tokens(dense, ids, row, starts, scaler, scales, clip, bin_value, category_value, places, values)
+        made = _tokens(
+            dense,
+            ids,
+            row,
+            offsets,
+            words,
+            starts,
+            scaler,
+            scales,
+            clip,
+            bin_value,
+            category_value,
+            word_value,
+            places,
+            values,
+        )
         score = _score(made, places, values, weights)
         scores[row] = score
         if weight[row] > 0.0 and not np.isnan(y[row]):

@@ -1,7 +1,7 @@
 """The baseline that answers with the last label that came back."""
 
 from dataclasses import dataclass
-from typing import Any, Final, final
+from typing import Any, ClassVar, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ class NoChange:
     [0.5, 0.999, 0.001]
     """
 
+    accepts: ClassVar = "tokens"
+
     def __call__(self, columns: Columns, seed: int, /) -> "NoChangeLearner":
         """Return a fresh learner."""
         del columns, seed
@@ -37,7 +39,7 @@ class NoChange:
 class NoChangeLearner:
     """The last label, held 0.001 from 0 and 1; 0.5 before the first."""
 
-    accepts: Final = "block"
+    accepts: Final = "tokens"
 
     def __init__(self) -> None:
         self._last = np.array([_UNKNOWN])

@@ -1,7 +1,7 @@
 """The baseline that answers with the mean of the labels so far."""
 
 from dataclasses import dataclass
-from typing import Any, Final, final
+from typing import Any, ClassVar, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ class RunningMean:
     [0.5, 0.75, 0.5]
     """
 
+    accepts: ClassVar = "tokens"
+
     def __call__(self, columns: Columns, seed: int, /) -> "RunningMeanLearner":
         """Return a fresh learner."""
         del columns, seed
@@ -35,7 +37,7 @@ class RunningMean:
 class RunningMeanLearner:
     """The weighted count and sum of the labels so far."""
 
-    accepts: Final = "block"
+    accepts: Final = "tokens"
 
     def __init__(self) -> None:
         self._seen = np.zeros(2)

@@ -34,8 +34,9 @@ class Featurize(Stage):
     """Run the feature engine over [events].
 
     `paces_us` are the paces of those who decide downstream. The outputs of one input row are, in order of k: its
-    progress row, its vector, and the labels that it decided. A command passes through in its place; `forget` is
-    obeyed on the way: later rows see nothing of the key from before.
+    progress row, its vector, and the labels that it decided. Where the vector waits, these are the vectors of the
+    requests that the row let go, each under the id and the times of its request, and their labels. A command passes
+    through in its place; `forget` is obeyed on the way: later rows see nothing of the key from before.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Featurize(Stage):
         output: str,
         dense: int,
         ids: int,
+        words: int = 0,
     ) -> None:
         self._engine = engine
         self._paces_us = tuple(sorted(set(paces_us)))
@@ -54,7 +56,7 @@ class Featurize(Stage):
         self._tick = next(number for number, stream in enumerate(events) if stream.kind == Kind.TICK)
         self._command = next((number for number, stream in enumerate(events) if stream.kind == Kind.COMMAND), None)
         self._sources = engine.sources
-        self._streams = feature_streams(dense, ids)
+        self._streams = feature_streams(dense, ids, words)
         self._reached_us = UNSPOKEN_US
         self._ended: set[str] = set()
 
@@ -85,8 +87,9 @@ class Featurize(Stage):
         ]
 
     def _part(self, batch: Batch) -> Outputs:
-        vectors = self._engine.run(batch)
         progress_rows, until = self._progress(batch)
+        over = bool(len(until)) and int(until[-1]) == ENDED_US
+        vectors = self._engine.run(batch, end=int(progress_rows[-1]) if over else None)
         passed = np.zeros(0, np.int64) if self._command is None else batch.rows_of(self._command)
         rows = np.concatenate([progress_rows, vectors.row, vectors.labels.row, passed])
         if len(rows) == 0:
@@ -99,7 +102,10 @@ class Featurize(Stage):
             np.array([_PROGRESS, _REQUEST, _LABEL, _COMMAND], np.uint8),
             [len(until), len(vectors.row), len(labels.row), len(passed)],
         )
-        order = np.argsort(rows, kind="stable")
+        place = 2 * rows
+        if self._engine.waits and len(until) and until[-1] == ENDED_US:
+            place[len(until) - 1] += 1  # Nothing more comes below the end: it stands behind all that waited for it.
+        order = np.argsort(place, kind="stable")
         rows, kinds = rows[order], kinds[order]
         first = np.concatenate([[True], rows[1:] != rows[:-1]])
         starts = np.flatnonzero(first)
@@ -107,14 +113,14 @@ class Featurize(Stage):
         ids: pa.StringArray = pa.concat_arrays(
             [
                 strings([""] * len(until)),
-                batch.id.take(pa.array(vectors.row)),
+                vectors.asked.id,
                 labels.id,
                 batch.id.take(pa.array(passed)),
             ]
         )
         happened, arrived = batch.event_time, batch.arrival_time
-        event_time = np.concatenate([until, happened[vectors.row], labels.known, happened[passed]])[order]
-        arrival = np.concatenate([until, arrived[vectors.row], arrived[labels.row], arrived[passed]])[order]
+        event_time = np.concatenate([until, vectors.asked.usable.time, labels.known, happened[passed]])[order]
+        arrival = np.concatenate([until, vectors.asked.arrival, arrived[labels.row], arrived[passed]])[order]
         return Batch(
             batch.offset[rows],
             batch.sub[rows] + k,
@@ -128,6 +134,7 @@ class Featurize(Stage):
                     [
                         block(vectors.dense, vectors.dense.shape[1]),
                         block(vectors.ids, vectors.ids.shape[1]),
+                        *([vectors.tokens.arrow] if vectors.tokens is not None else []),
                         block(vectors.reasons, vectors.reasons.shape[1]),
                     ],
                     schema=self._streams[_REQUEST].schema,

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from headrace.core.errors import StateError
 from headrace.core.position import K_BITS
 from headrace.core.records import F8, I4, I8, Batch, block, flat_block
+from headrace.core.tokens import Tokens
 from headrace.features.keys import KeyTable, hash_columns
 from headrace.stages.contract import Outputs, Stage
 from headrace.store.snapshots import Arrays, Meta
 from headrace.topics.contract import Topic
 from headrace.topics.frame import Frame
-from headrace.topics.schemas import example_streams, has_ended, no_rows
+from headrace.topics.schemas import example_streams, has_ended, no_rows, tokens_of
 
 __all__ = ["Join"]
 
@@ -38,6 +39,7 @@ class _Answers:
     place: I8
     dense: F8
     ids: I4
+    tokens: Tokens | None
     score: F8
     version: I4
     request_time: I8
@@ -51,10 +53,10 @@ class Join(Stage):
     known (it was paired before, or never came) is counted and dropped: featurize gives one label a request.
     """
 
-    def __init__(self, *, predictions: Topic, output: str, dense: int, ids: int) -> None:
+    def __init__(self, *, predictions: Topic, output: str, dense: int, ids: int, words: int = 0) -> None:
         self._predictions = predictions
         self._output = output
-        self._streams = example_streams(dense, ids)
+        self._streams = example_streams(dense, ids, words)
         self._keys = KeyTable()
         self._offset = np.zeros(0, np.int64)
         self._row = np.zeros(0, np.int64)
@@ -146,6 +148,7 @@ class Join(Stage):
         dense = np.empty((count, schema.field("dense").type.list_size))
         ids = np.empty((count, schema.field("ids").type.list_size), np.int32)
         score, version, request_time = np.empty(count), np.empty(count, np.int32), np.empty(count, np.int64)
+        tokens: list[Tokens] = []
         order = np.argsort(offset, kind="stable")
         frames, starts = np.unique(offset[order], return_index=True)
         for number, frame in enumerate(frames.tolist()):
@@ -155,6 +158,7 @@ class Join(Stage):
             place = answers.place[row[mine]]
             dense[mine] = answers.dense[place]
             ids[mine] = answers.ids[place]
+            tokens += [answers.tokens.take(place)] if answers.tokens is not None else []
             score[mine] = answers.score[place]
             version[mine] = answers.version[place]
             request_time[mine] = answers.request_time[place]
@@ -162,6 +166,7 @@ class Join(Stage):
             [
                 block(dense, dense.shape[1]),
                 block(ids, ids.shape[1]),
+                *self._gathered(tokens, order),
                 answer["value"],
                 answer["weight"],
                 pa.array(score),
@@ -171,6 +176,16 @@ class Join(Stage):
             ],
             schema=schema,
         )
+
+    def _gathered(self, tokens: list[Tokens], order: I8) -> list[pa.ListArray]:
+        """Return the words of the examples as a column, none if there are no words. tokens: as `order` has the rows."""
+        if "tokens" not in self._streams[0].schema.names:
+            return []
+        if not tokens:
+            return [Tokens.nothing(0).arrow]
+        back = np.empty(len(order), np.int64)
+        back[order] = np.arange(len(order))
+        return [Tokens.joined(tokens).take(back).arrow]
 
     def _frame(self, offset: int) -> _Answers:
         known = self._frames.get(offset)
@@ -222,6 +237,7 @@ def _answers(frame: Frame) -> _Answers:
         place,
         flat_block(payload["dense"], np.float64),
         flat_block(payload["ids"], np.int32),
+        tokens_of(payload),
         payload["score"].to_numpy(),
         payload["version"].to_numpy(),
         batch.event_time[rows],

@@ -85,7 +85,7 @@ class Judge(Stage):
             _Watched(detector, column)
             for detector in detectors
             if isinstance(detector, PSI)
-            for column in (columns.names if detector.of == "features" else ("score",))
+            for column in (columns.single if detector.of == "features" else ("score",))
         ]
         self._adwin: list[AdaptiveWindow] = [detector.start() for detector in detectors if isinstance(detector, ADWIN)]
         self._days: dict[int, dict[str, Any]] = {}

@@ -8,7 +8,7 @@ from typing import Any, Final, final
 
 import numpy as np
 
-from headrace.core.records import Batch, flat_block
+from headrace.core.records import F8, Batch, flat_block
 from headrace.core.time import ENDED_US, UNSPOKEN_US
 from headrace.kernels import moments
 from headrace.models.contract import Block, Columns, Learner, Recipe, check_accepts, rows_for
@@ -16,7 +16,7 @@ from headrace.stages.contract import Outputs, Stage
 from headrace.store.bundles import Bundles, version_name
 from headrace.store.snapshots import Arrays, Meta, packed
 from headrace.topics.entries import Entry, batch_of
-from headrace.topics.schemas import CONTROL
+from headrace.topics.schemas import CONTROL, tokens_of
 
 __all__ = ["Learn"]
 
@@ -65,21 +65,22 @@ class Learn(Stage):
         rows = np.flatnonzero(batch.stream == _PROGRESS)
         payload, until = batch.payloads[_EXAMPLE], batch.payloads[_PROGRESS]["until"].to_numpy()
         dense, ids = flat_block(payload["dense"], np.float64), flat_block(payload["ids"], np.int32)
+        vectors = Block(dense, ids, tokens_of(payload))
         y, weight = payload["y"].to_numpy(), payload["weight"].to_numpy()
         made: list[Entry] = []
         start = 0
         for number, row in enumerate(rows.tolist()):
             stop = row - number
-            self._learn(dense[start:stop], ids[start:stop], y[start:stop], weight[start:stop])
+            self._learn(vectors.rows(start, stop), y[start:stop], weight[start:stop])
             start = stop
             made += self._reached(int(until[number]), batch, row)
-        self._learn(dense[start:], ids[start:], y[start:], weight[start:])
+        self._learn(vectors.rows(start, len(y)), y[start:], weight[start:])
         return Outputs(len(batch), {self._output: batch_of(made, CONTROL)} if made else {})
 
-    def _learn(self, dense: Any, ids: Any, y: Any, weight: Any) -> None:
+    def _learn(self, vectors: Block, y: F8, weight: F8) -> None:
         if len(y) == 0:
             return
-        scores = self._learner.learn(rows_for(self._learner, Block(dense, ids)), y, weight)
+        scores = self._learner.learn(rows_for(self._learner, vectors), y, weight)
         self.examples += len(y)
         if scores is not None:
             moments.add_log_loss(y, scores, self._loss)

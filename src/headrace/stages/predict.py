@@ -19,7 +19,7 @@ from headrace.models.contract import Block, Columns, Learner, Recipe, rows_for
 from headrace.stages.contract import Outputs, Stage
 from headrace.store.control import ControlView, Version
 from headrace.store.snapshots import Arrays, Meta, unpacked
-from headrace.topics.schemas import has_ended, no_rows, prediction_streams
+from headrace.topics.schemas import has_ended, no_rows, prediction_streams, tokens_of
 
 __all__ = ["Predict"]
 
@@ -37,7 +37,7 @@ class Predict(Stage):
 
     In history (`now_us` is None) a request waits until every writer of [control] has promised that nothing comes
     into force before its arrival; no deadline applies. Live, the newest version answers at once, and a request that
-    is older than the deadline gets the fallback.
+    is older than the deadline gets the fallback; `wait_us` is how long its vector waits, which does not count.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Predict(Stage):
         control: ControlView,
         output: str,
         now_us: Callable[[], int] | None,
+        wait_us: int = 0,
     ) -> None:
         self._columns = columns
         self._recipe = recipe
@@ -57,9 +58,9 @@ class Predict(Stage):
         self._control = control
         self._output = output
         self._now_us = now_us
-        self._deadline_us = serve.deadline_us
+        self._deadline_us = serve.deadline_us + wait_us
         self._constant = serve.constant
-        self._streams = prediction_streams(len(columns.dense), len(columns.categories))
+        self._streams = prediction_streams(len(columns.dense), len(columns.categories), len(columns.tokens))
         self._warm: OrderedDict[str, Learner] = OrderedDict()
         self.fallbacks = 0
 
@@ -77,7 +78,7 @@ class Predict(Stage):
         part = batch.slice(0, stop)
         self.ended |= has_ended(part, _PROGRESS)
         rows = part.rows_of(_REQUEST)
-        payload = self._answers(part, rows) if len(rows) else no_rows(self._streams[0].schema)
+        payload = self._answered(part, rows) if len(rows) else no_rows(self._streams[0].schema)
         answered = Batch(
             part.offset,
             part.sub,
@@ -90,10 +91,20 @@ class Predict(Stage):
         )
         return Outputs(stop, {self._output: answered})
 
+    def _answered(self, part: Batch, rows: I8) -> pa.RecordBatch:
+        """Return the answers of requests that may stand in another order than that in which they arrived."""
+        arrival = part.arrival_time[rows]
+        if self._now_us is not None or (arrival[1:] >= arrival[:-1]).all():
+            return self._answers(part, rows)
+        order = np.argsort(arrival, kind="stable")
+        answers = self._answers(part.take(rows[order]), np.arange(len(rows)))
+        return answers.take(pa.array(np.argsort(order, kind="stable")))
+
     def _answers(self, part: Batch, rows: I8) -> pa.RecordBatch:
         vectors = part.payloads[_REQUEST]
         dense = flat_block(vectors["dense"], np.float64)
         ids = flat_block(vectors["ids"], np.int32)
+        whole = Block(dense, ids, tokens_of(vectors))
         arrival = part.arrival_time[rows]
         count = len(rows)
         score = np.empty(count)
@@ -110,7 +121,7 @@ class Predict(Stage):
             stop = count if self._now_us is not None else start + int(np.searchsorted(arrival[start:], change_us))
             stop = max(stop, start + 1)
             here = slice(start, stop)
-            score[here], reason = self._scores(champion, Block(dense[here], ids[here]))
+            score[here], reason = self._scores(champion, whole.rows(start, stop))
             fallback.append(_repeated(reason, stop - start))
             drift_of.append(_repeated(in_force.drift_of if in_force is not None else None, stop - start))
             if champion is not None:
@@ -129,6 +140,7 @@ class Predict(Stage):
             [
                 block(dense, dense.shape[1]),
                 block(ids, ids.shape[1]),
+                *([vectors["tokens"]] if whole.tokens is not None else []),
                 pa.array(score),
                 pa.array(version),
                 reasons,

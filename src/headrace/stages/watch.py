@@ -35,7 +35,8 @@ class Watch(Stage):
         self._every_us = every_us
         self._output = output
         self._next_us = UNSPOKEN_US
-        names = {"features": columns.names, "predictions": ("score",), "examples": ()}[topic]
+        # Words are many a row, and of one text too many to sketch: they are not watched.
+        names = {"features": columns.single, "predictions": ("score",), "examples": ()}[topic]
         self._names: tuple[str, ...] = names
         categories = len(columns.categories) if topic == "features" else 0
         self._counter = Counter(numbers=len(names) - categories, categories=categories)

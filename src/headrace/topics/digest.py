@@ -87,6 +87,8 @@ def _without_nulls(column: pa.Array) -> pa.Array:
         return column.fill_null("")
     if pa.types.is_binary(kind):
         return column.fill_null(b"")
+    if pa.types.is_fixed_size_list(kind):
+        return pc.if_else(column.is_null(), pa.scalar([0.0] * kind.list_size, kind), column)
     if pa.types.is_nested(kind):
         raise StateError("digest", wanted="lists without nulls", got=str(kind))
     return column.fill_null(pa.scalar(0).cast(kind) if not pa.types.is_boolean(kind) else pa.scalar(value=False))

@@ -1,7 +1,8 @@
 """The columns of every topic, in one place: what stages agree on, since they never see each other.
 
 A vector of features travels as three blocks: `dense` (numbers, NaN where a value is missing), `ids` (hashed
-categories) and `reasons` (one code a feature, `core.reasons`). Their order is the vector's.
+categories) and `reasons` (one code a feature, `core.reasons`). Their order is the vector's. A vector with words has a
+fourth, `tokens`: the ids of all its words, one list a row; where there are no words there is no such column.
 """
 
 from functools import cache
@@ -11,6 +12,7 @@ import pyarrow as pa
 
 from headrace.core.records import Batch, Kind, StreamSchema
 from headrace.core.time import ENDED_US
+from headrace.core.tokens import Tokens
 
 __all__ = [
     "COMMAND",
@@ -26,6 +28,7 @@ __all__ = [
     "has_ended",
     "no_rows",
     "prediction_streams",
+    "tokens_of",
 ]
 
 TICK: Final = StreamSchema("tick", Kind.TICK, pa.schema([("source", pa.string()), ("reason", pa.string())]))
@@ -184,8 +187,11 @@ taking over. `skip`: leave one row of the input of `task` out, if the task has n
 """
 
 
-def feature_streams(dense: int, ids: int) -> tuple[StreamSchema, ...]:
-    """Return the streams of [features]: requests with their vectors, labels, progress, commands."""
+def feature_streams(dense: int, ids: int, words: int = 0) -> tuple[StreamSchema, ...]:
+    """Return the streams of [features]: requests with their vectors, labels, progress, commands.
+
+    `dense`, `ids` and `words` are how many features there are of each kind.
+    """
     request = StreamSchema(
         "request",
         Kind.REQUEST,
@@ -193,14 +199,15 @@ def feature_streams(dense: int, ids: int) -> tuple[StreamSchema, ...]:
             [
                 ("dense", pa.list_(pa.float64(), dense)),
                 ("ids", pa.list_(pa.int32(), ids)),
-                ("reasons", pa.list_(pa.uint8(), dense + ids)),
+                *_tokens(words),
+                ("reasons", pa.list_(pa.uint8(), dense + ids + words)),
             ]
         ),
     )
     return request, LABEL, PROGRESS, COMMAND
 
 
-def prediction_streams(dense: int, ids: int) -> tuple[StreamSchema, ...]:
+def prediction_streams(dense: int, ids: int, words: int = 0) -> tuple[StreamSchema, ...]:
     """Return the streams of [predictions]: answered requests, labels, progress, commands.
 
     `version` is the number of the model that was in force (-1: none), `fallback` the reason why its score was not
@@ -214,6 +221,7 @@ def prediction_streams(dense: int, ids: int) -> tuple[StreamSchema, ...]:
             [
                 ("dense", pa.list_(pa.float64(), dense)),
                 ("ids", pa.list_(pa.int32(), ids)),
+                *_tokens(words),
                 ("score", pa.float64()),
                 ("version", pa.int32()),
                 ("fallback", pa.string()),
@@ -226,7 +234,7 @@ def prediction_streams(dense: int, ids: int) -> tuple[StreamSchema, ...]:
     return request, LABEL, PROGRESS, COMMAND
 
 
-def example_streams(dense: int, ids: int) -> tuple[StreamSchema, ...]:
+def example_streams(dense: int, ids: int, words: int = 0) -> tuple[StreamSchema, ...]:
     """Return the streams of [examples]: requests with their answers (`score` is the one that was served), progress."""
     example = StreamSchema(
         "example",
@@ -235,6 +243,7 @@ def example_streams(dense: int, ids: int) -> tuple[StreamSchema, ...]:
             [
                 ("dense", pa.list_(pa.float64(), dense)),
                 ("ids", pa.list_(pa.int32(), ids)),
+                *_tokens(words),
                 ("y", pa.float64()),
                 ("weight", pa.float64()),
                 ("score", pa.float64()),
@@ -245,6 +254,16 @@ def example_streams(dense: int, ids: int) -> tuple[StreamSchema, ...]:
         ),
     )
     return example, PROGRESS
+
+
+def _tokens(words: int) -> tuple[tuple[str, pa.DataType], ...]:
+    """Return the column of words, if a vector has any: an absent column leaves all that was without words as it was."""
+    return (("tokens", pa.list_(pa.int32())),) if words else ()
+
+
+def tokens_of(payload: pa.RecordBatch) -> Tokens | None:
+    """Return the words of a payload with vectors, None where it has no such column."""
+    return Tokens.of_arrow(payload["tokens"]) if "tokens" in payload.schema.names else None
 
 
 def has_ended(batch: Batch, progress: int) -> bool:

@@ -2,25 +2,44 @@
 
 from collections.abc import Sequence
 
-OK, LATE, FUTURE, DUPLICATE = range(4)
+OK, LATE, FUTURE, DUPLICATE, REJECTED = range(5)
 Record = tuple[int, int, str | None]
 """Event time, arrival, id."""
 
 
-def verdicts(records: Sequence[Record], *, disorder: int, skew: int, horizon: int) -> list[int]:
-    """Return the verdict of each record of one source, given in order of arrival."""
+def verdicts(
+    records: Sequence[Record],
+    *,
+    disorder: int,
+    skew: int,
+    horizon: int,
+    senders: Sequence[str] | None = None,
+    most: int = 1,
+) -> list[int]:
+    """Return the verdict of each record of one source, given in order of arrival; `senders` sent them, else one did."""
+    sent = ["" for _ in records] if senders is None else senders
     given: list[int] = []
     for number, (time, arrival, name) in enumerate(records):
-        taken = [records[i] for i in range(number) if given[i] in (OK, LATE)]
-        watermark = max((earlier[0] for earlier in taken), default=None)
-        watermark = None if watermark is None else watermark - disorder
-        same = [earlier[0] for earlier in taken if name is not None and earlier[2] == name]
+        known = list(dict.fromkeys(sent[i] for i in range(number) if given[i] not in (FUTURE, REJECTED)))
+        taken = [i for i in range(number) if given[i] in (OK, LATE)]
+        same = [i for i in taken if name is not None and records[i][2] == name]
+        last = max(same, key=lambda i: (records[i][0], -i), default=None)
         if time > arrival + skew:
             given.append(FUTURE)
-        elif same and watermark is not None and max(same) >= watermark - horizon and abs(time - max(same)) <= horizon:
+        elif sent[number] not in known and len(known) >= most:
+            given.append(REJECTED)
+        elif last is not None and remembered(records, sent, taken, last, disorder + horizon, time, horizon):
             given.append(DUPLICATE)
-        elif watermark is not None and time < watermark:
+        elif any(time < records[i][0] - disorder for i in taken if sent[i] == sent[number]):
             given.append(LATE)
         else:
             given.append(OK)
     return given
+
+
+def remembered(
+    records: Sequence[Record], sent: Sequence[str], taken: Sequence[int], last: int, reach: int, time: int, horizon: int
+) -> bool:
+    """Return whether a record's id, which was last seen with another one, is still known to whoever sent that."""
+    newest = max(records[i][0] for i in taken if sent[i] == sent[last])
+    return records[last][0] >= newest - reach and abs(time - records[last][0]) <= horizon

@@ -11,14 +11,18 @@ A time names an instant. Text needs a zone (`Z` or an offset), since only its wr
 Parquet column of timestamps without a zone has no place to put one, and is taken as UTC. Finer than a microsecond is
 rounded down. A second called 60 is no instant.
 
+An embedding is a list of as many finite numbers as its field declares: fewer, more, or a null or NaN among them and the
+record cannot be used, since a place left empty is no embedding. CSV has it as JSON: "[0.5, -1.25]".
+
 A column that stands twice says nothing: nobody can tell which one was meant, and every row is `malformed`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, TypeAlias, final
+from typing import Any, Final, TypeAlias, final
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -58,6 +62,7 @@ _WANTED: Final = {
     "bool": "true or false",
     "time": "a time with its zone, such as 2013-01-01T05:00:00Z",
 }
+_NUMBER_LISTS: Final = msgspec.json.Decoder(list[float | None])
 
 
 @final
@@ -140,19 +145,23 @@ def _judged(
     values, mistyped = _typed(field, raw, texts=texts)
     for row in wrong:
         mistyped[row] = True
-    faults = [_Fault(field.name, MISTYPED, _WANTED[field.kind], mistyped)]
+    faults = [_Fault(field.name, MISTYPED, _wanted(field), mistyped)]
     values = _without_nan(field, values)
     if values.null_count:
         absent = _mask(values.is_null()) & ~mistyped
         if field.default is not NO_DEFAULT and field.default is not None:
             values = pc.if_else(pa.array(absent), pa.scalar(field.default, field.arrow), values)
         elif not field.nullable:
-            faults.append(_Fault(field.name, MISSING, _WANTED[field.kind], absent))
+            faults.append(_Fault(field.name, MISSING, _wanted(field), absent))
     faults += _outside(field, values)
     bad = np.logical_or.reduce([fault.rows for fault in faults]) & (_mask(values.is_valid()))
     if bad.any():
         values = pc.if_else(pa.array(bad), pa.scalar(None, values.type), values)
     return values, [fault for fault in faults if fault.rows.any()]
+
+
+def _wanted(field: FieldSchema) -> str:
+    return f"a list of {field.length} finite numbers" if field.kind == "numbers" else _WANTED[field.kind]
 
 
 def _without_nan(field: FieldSchema, values: pa.Array) -> pa.Array:
@@ -172,24 +181,39 @@ def _outside(field: FieldSchema, values: pa.Array) -> list[_Fault]:
         times = values.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
         outside = (times >= ENDED_US) | (times <= -ENDED_US)
         return [_Fault(field.name, OUT_OF_RANGE, "a time within 146,000 years of 1970", outside)]
-    if field.kind not in ("number", "integer"):
+    if field.kind not in ("number", "integer", "numbers"):
         return []
     valid = _mask(values.is_valid())
-    numbers = values.fill_null(0).to_numpy(zero_copy_only=False) if values.null_count else values.to_numpy()
+    numbers = _numbers(field, values, valid)
     faults = []
     finite = np.isfinite(numbers)
     if not finite.all():
-        faults.append(_Fault(field.name, NOT_FINITE, "a finite number", ~finite))
+        wanted = _wanted(field) if field.kind == "numbers" else "a finite number"
+        faults.append(_Fault(field.name, NOT_FINITE, wanted, _any(~finite)))
     unit = f" {field.unit}" if field.unit else ""
     if field.ge is not None:
-        faults.append(
-            _Fault(field.name, OUT_OF_RANGE, f"at least {field.ge:.12g}{unit}", valid & finite & (numbers < field.ge))
-        )
+        below = _any(finite & (numbers < field.ge))
+        faults.append(_Fault(field.name, OUT_OF_RANGE, f"at least {field.ge:.12g}{unit}", valid & below))
     if field.le is not None:
-        faults.append(
-            _Fault(field.name, OUT_OF_RANGE, f"at most {field.le:.12g}{unit}", valid & finite & (numbers > field.le))
-        )
+        above = _any(finite & (numbers > field.le))
+        faults.append(_Fault(field.name, OUT_OF_RANGE, f"at most {field.le:.12g}{unit}", valid & above))
     return faults
+
+
+def _numbers(field: FieldSchema, values: pa.Array, valid: Rows) -> NDArray[Any]:
+    """Return the numbers of a column, [n] or, of an embedding, [n, length]; 0 where there is none."""
+    if field.kind == "numbers":
+        numbers = np.zeros((len(values), field.length))
+        # What is flattened leaves the null rows out; a null among the numbers of a row becomes NaN.
+        numbers[valid] = values.flatten().to_numpy(zero_copy_only=False).reshape(-1, field.length)
+        return numbers
+    numbers = values.fill_null(0).to_numpy(zero_copy_only=False) if values.null_count else values.to_numpy()
+    return np.asarray(numbers)
+
+
+def _any(found: NDArray[np.bool_]) -> Rows:
+    """Return the rows in which anything was found."""
+    return found if found.ndim == 1 else np.logical_or.reduce(found, axis=1)
 
 
 def _typed(field: FieldSchema, raw: pa.Array, *, texts: bool) -> tuple[pa.Array, Rows]:
@@ -200,7 +224,9 @@ def _typed(field: FieldSchema, raw: pa.Array, *, texts: bool) -> tuple[pa.Array,
         return raw, none
     if pa.types.is_null(source):
         return pa.nulls(len(raw), field.arrow), none
-    is_number = pa.types.is_integer(source) or pa.types.is_floating(source) or pa.types.is_decimal(source)
+    if kind == "numbers":
+        return _embeddings(field, _lists_of_text(raw) if texts and pa.types.is_string(source) else raw)
+    is_number = _is_number(source)
     if pa.types.is_string(source) and kind == "time":
         return _instants_of_text(raw)
     if pa.types.is_string(source) and kind == "integer" and texts:
@@ -219,6 +245,35 @@ def _typed(field: FieldSchema, raw: pa.Array, *, texts: bool) -> tuple[pa.Array,
     if pa.types.is_timestamp(source) and kind == "time":
         return _instants(raw)
     return pa.nulls(len(raw), field.arrow), _mask(raw.is_valid())
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _lists_of_text(raw: pa.Array) -> pa.Array:
+    """Return texts as lists of numbers; one that is no list of numbers becomes a list without any."""
+    lists: list[list[float | None] | None] = []
+    for text in raw.to_pylist():
+        try:
+            lists.append(None if text is None else _NUMBER_LISTS.decode(text))
+        except msgspec.MsgspecError:
+            lists.append([])
+    return pa.array(lists, pa.list_(pa.float64()))
+
+
+def _embeddings(field: FieldSchema, raw: pa.Array) -> tuple[pa.Array, Rows]:
+    """Return lists as a column of fixed length, null where a list has another length; and the rows that have."""
+    kind = raw.type
+    valid = _mask(raw.is_valid())
+    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    if not lists or not (_is_number(kind.value_type) or pa.types.is_null(kind.value_type)):
+        return pa.nulls(len(raw), field.arrow), valid
+    fits = valid & (pc.list_value_length(raw).fill_null(-1).to_numpy(zero_copy_only=False) == field.length)
+    flat = pc.cast(raw.filter(pa.array(fits)).flatten(), pa.float64(), safe=False)
+    whole = pa.FixedSizeListArray.from_arrays(flat, field.length)
+    place = np.where(fits, np.cumsum(fits) - 1, 0)
+    return whole.take(pa.array(place, mask=~fits)), valid & ~fits
 
 
 def _instants(raw: pa.Array) -> tuple[pa.Array, Rows]:

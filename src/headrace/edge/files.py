@@ -38,7 +38,20 @@ from headrace.edge.lines import Lines
 from headrace.edge.plain import plain_column, plain_values
 from headrace.edge.reasons import EMPTY_FILE, MALFORMED, TOO_LARGE, UNREADABLE_FILE
 
-__all__ = ["FILE_BYTES_KEPT", "NESTED_MAX", "Broken", "Format", "RawFile", "SourceFiles", "digest_of", "read_file"]
+__all__ = [
+    "FILE_BYTES_KEPT",
+    "NESTED_MAX",
+    "Broken",
+    "Format",
+    "RawFile",
+    "SourceFiles",
+    "digest_of",
+    "json_of",
+    "plain_table",
+    "raw_lines",
+    "raw_table",
+    "read_file",
+]
 
 Format: TypeAlias = Literal["parquet", "csv", "jsonl"]
 FILE_BYTES_KEPT: Final = 64 * 1024
@@ -113,17 +126,22 @@ def read_file(path: Path, kind: Format, schema: EventSchema) -> RawFile:
     except OSError as error:
         raise SurroundingsError(f"file {path.name}", wanted="a file that can be read", got=str(error)) from error
     if not data:
-        return _empty(path, data)
+        return _empty(path.name, data)
     if kind == "parquet":
-        return _parquet(path, data, schema)
+        return _parquet(path.name, data, schema)
     lines = Lines.of(data)
     if len(lines) == 0:
-        return _empty(path, data)
+        return _empty(path.name, data)
+    return raw_lines(lines, kind, schema)
+
+
+def raw_lines(lines: Lines, kind: Format, schema: EventSchema) -> RawFile:
+    """Read the lines of a file of CSV (the first one is its header) or of JSON; there is at least one."""
     return _csv(lines, schema) if kind == "csv" else _jsonl(lines, schema)
 
 
-def _empty(path: Path, data: bytes) -> RawFile:
-    error = str(RecordError(f"file {path.name}", wanted="records", got=f"{len(data)} bytes without any"))
+def _empty(name: str, data: bytes) -> RawFile:
+    error = str(RecordError(f"file {name}", wanted="records", got=f"{len(data)} bytes without any"))
     return _unread(data, Broken(0, EMPTY_FILE, error, data[:FILE_BYTES_KEPT]))
 
 
@@ -131,33 +149,31 @@ def _unread(data: bytes, broken: Broken) -> RawFile:
     return RawFile(digest_of(data), 1, np.zeros(0, np.int64), pa.table({}), (broken,), lambda _: [], NOTHING_WRONG)
 
 
-def _parquet(path: Path, data: bytes, schema: EventSchema) -> RawFile:
+def _parquet(name: str, data: bytes, schema: EventSchema) -> RawFile:
     try:
         file = pq.ParquetFile(pa.BufferReader(data))
         names = [name for name in schema.names if name in file.schema_arrow.names]
         # A column that the file lacks is null for each of its rows, so their number must be kept without any column.
         table = file.read(columns=names) if names else pa.table({"": pa.nulls(file.metadata.num_rows)})
-        table = _plain(table)
+        table = plain_table(table)
     except (pa.ArrowException, OSError, ValueError) as error:
         got = f"{len(data)} bytes, blake2b {digest_of(data)}: {_cut(str(error))}"
-        error_text = str(RecordError(f"file {path.name}", wanted="a whole Parquet file", got=got))
+        error_text = str(RecordError(f"file {name}", wanted="a whole Parquet file", got=got))
         return _unread(data, Broken(0, UNREADABLE_FILE, error_text, data[:FILE_BYTES_KEPT]))
+    return raw_table(table, digest_of(data), lambda rows: _parquet_rows(file, table, rows))
+
+
+def raw_table(table: pa.Table, digest: str, originals: Callable[[I8], list[bytes]]) -> RawFile:
+    """Return the rows of a plain table, each of which is a record."""
     try:
         table.validate(full=True)
     except (pa.ArrowInvalid, UnicodeDecodeError):
         table = _without_texts(table)
-    return RawFile(
-        digest_of(data),
-        table.num_rows,
-        np.arange(table.num_rows),
-        table,
-        (),
-        lambda rows: _parquet_rows(file, table, rows),
-        NOTHING_WRONG,
-    )
+    return RawFile(digest, table.num_rows, np.arange(table.num_rows), table, (), originals, NOTHING_WRONG)
 
 
-def _plain(table: pa.Table) -> pa.Table:
+def plain_table(table: pa.Table) -> pa.Table:
+    """Return every column as `plain_column` has it."""
     return pa.table([plain_column(column) for column in table.columns], names=table.column_names)
 
 
@@ -177,15 +193,15 @@ def _parquet_rows(file: pq.ParquetFile, wanted: pa.Table, rows: I8) -> list[byte
     for group in np.unique(np.searchsorted(stops, rows, side="right") - 1).tolist():
         own = rows[(rows >= stops[group]) & (rows < stops[group + 1])] - stops[group]
         try:
-            table = _plain(file.read_row_group(group))
+            table = plain_table(file.read_row_group(group))
             table.validate(full=True)
         except (pa.ArrowException, OSError, ValueError):
             table = wanted.slice(stops[group], counts[group])  # What can be read of it was read already.
-        told += _as_json(table, own)
+        told += json_of(table, own)
     return told
 
 
-def _as_json(table: pa.Table, rows: I8) -> list[bytes]:
+def json_of(table: pa.Table, rows: I8) -> list[bytes]:
     """Return some rows as JSON; times as text, since Python cannot hold every time that Arrow can."""
     columns = [plain_values(_taken(column, rows)) for column in table.columns]
     pairs = [zip(table.column_names, row, strict=True) for row in zip(*columns, strict=True)]
@@ -408,10 +424,19 @@ _JSON_TYPES: Final = {
     "number": pa.float64(),
     "integer": pa.int64(),
     "bool": pa.bool_(),
+    "numbers": pa.list_(pa.float64()),
 }
 
 
-_PLAIN_TYPES: Final = {"text": str, "category": str, "time": str, "number": float, "integer": int, "bool": bool}
+_PLAIN_TYPES: Final[dict[str, Any]] = {
+    "text": str,
+    "category": str,
+    "time": str,
+    "number": float,
+    "integer": int,
+    "bool": bool,
+    "numbers": list[float | None],
+}
 
 
 @final
@@ -588,12 +613,30 @@ def _typed(field: FieldSchema, value: object) -> object | None:
         return value if isinstance(value, str) else None
     if kind == "bool":
         return value if isinstance(value, bool) else None
+    if kind == "numbers":
+        return _several(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if kind == "integer":
         if value is _MINUS_ZERO:
             return 0
         return value if isinstance(value, int) and -(2**63) <= value < 2**63 else None
+    return _float(value)
+
+
+def _several(value: object) -> list[float | None] | None:
+    """Return a list of numbers; a null among them stays one, since it is the length that `decode` judges first."""
+    if not isinstance(value, list) or isinstance(value, _Pairs):
+        return None
+    numbers: list[float | None] = []
+    for one in value:
+        if isinstance(one, bool) or not (one is None or isinstance(one, int | float)):
+            return None
+        numbers.append(None if one is None else _float(one))
+    return numbers
+
+
+def _float(value: float) -> float:
     try:
         return float(value)
     except OverflowError:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from headrace.core.errors import ConfigError, StateError
 from headrace.core.position import K_BITS, START, Position, sub_of
-from headrace.core.records import I8, NO_ID, U1, Batch, Verdict, strings
+from headrace.core.records import I8, NO_ID, U1, Batch, strings
 from headrace.core.source_settings import SourceSettings
 from headrace.core.time import UNSPOKEN_US, instant_text
 from headrace.edge.files import SourceFiles
@@ -104,14 +104,7 @@ class MergedHistory(Inlet):
             payload.slice(taken, count)
             for payload, taken, count in zip(self._payloads, self._taken.tolist(), counts.tolist(), strict=True)
         )
-        verdict = np.zeros(stop - start, np.uint8)
-        verdict[stream == _REJECTED_STREAM] = Verdict.REJECTED
-        for number, settings in enumerate(self._settings):
-            payload = payloads[_FIRST_SOURCE + number]
-            if payload.num_rows:
-                rows = np.flatnonzero(stream == _FIRST_SOURCE + number)
-                ids = payload.column(settings.id) if settings.id is not None else None
-                verdict[rows] = self._verdicts.give(number, event_time[rows], arrival[rows], ids)
+        verdict = self._verdicts.of_rows(stream, event_time, arrival, payloads)
         batch = Batch(
             arrival,
             self._sub[start:stop],

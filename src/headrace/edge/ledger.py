@@ -13,6 +13,7 @@ import numpy as np
 from headrace.core.errors import StateError
 from headrace.core.records import Batch, Verdict
 from headrace.core.source_settings import SourceSettings
+from headrace.edge.reasons import TOO_MANY_PRODUCERS
 
 __all__ = ["OUTCOMES", "Ledger"]
 
@@ -39,6 +40,8 @@ class Ledger:
                 Verdict.LATE: _LATE[source.late],
                 Verdict.DUPLICATE: "duplicate",
                 Verdict.FUTURE: "future",
+                # A usable record is rejected for one reason only: for whoever sent it.
+                **({Verdict.REJECTED: "rejected"} if source.producer is not None else {}),
             }
             for source in sources
         }
@@ -58,6 +61,8 @@ class Ledger:
             self._counts[name][_RECEIVED] += int(cells[number].sum())
             for verdict, outcome in outcomes.items():
                 self._counts[name][outcome] += int(cells[number, verdict])
+            if Verdict.REJECTED in outcomes:
+                self._reasons[name][TOO_MANY_PRODUCERS] += int(cells[number, Verdict.REJECTED])
         payload = batch.payloads[_REJECTED_STREAM]
         if payload.num_rows:
             verdicts = batch.verdict[batch.stream == _REJECTED_STREAM].tolist()

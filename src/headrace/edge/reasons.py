@@ -12,6 +12,7 @@ __all__ = [
     "OUT_OF_RANGE",
     "REASONS",
     "TOO_LARGE",
+    "TOO_MANY_PRODUCERS",
     "UNREADABLE_FILE",
     "USABLE",
 ]
@@ -35,6 +36,8 @@ EMPTY_FILE: Final = "empty_file"
 """A file holds no byte, or a file of lines nothing but empty ones."""
 TOO_LARGE: Final = "too_large"
 """One record is larger than a record may be."""
+TOO_MANY_PRODUCERS: Final = "too_many_producers"
+"""Its producer is new, and as many others are known as the source may have. The record stands in its own stream."""
 REASONS: Final = (
     USABLE,
     MISSING,
@@ -46,5 +49,6 @@ REASONS: Final = (
     UNREADABLE_FILE,
     EMPTY_FILE,
     TOO_LARGE,
+    TOO_MANY_PRODUCERS,
 )
 """Every reason; a reason's place is its code in arrays. `USABLE` stands first."""

@@ -20,9 +20,18 @@ from headrace.edge.files import FILE_BYTES_KEPT, RawFile, SourceFiles, read_file
 from headrace.edge.reasons import REASONS, TOO_LARGE
 from headrace.topics.schemas import REJECTED, no_rows
 
-__all__ = ["FileMark", "SourceRows", "read_source"]
+__all__ = [
+    "UNREAD",
+    "FileMark",
+    "FileRows",
+    "SourceRows",
+    "carried",
+    "check_fields",
+    "file_rows",
+    "read_source",
+]
 
-_UNREAD: Final = -(2**63)
+UNREAD: Final = -(2**63)
 """Stands for a time that could not be read."""
 
 
@@ -55,7 +64,9 @@ class SourceRows:
 
 @final
 @dataclass(frozen=True, slots=True)
-class _FileRows:
+class FileRows:
+    """n records of one file, as `SourceRows` has them; times that could not be read are `UNREAD`."""
+
     arrival: I8
     event_time: I8
     usable: NDArray[np.bool_]
@@ -75,21 +86,26 @@ def read_source(settings: SourceSettings, files: SourceFiles) -> SourceRows:
 
     Raises SurroundingsError if a file cannot be opened, ConfigError if the settings name a field that is not there.
     """
-    for name in (settings.time, settings.id, settings.arrived):
-        if name is not None and name not in settings.schema.names:
-            raise ConfigError(f"source {settings.name!r}", wanted=f"a field of {settings.schema.name}", got=name)
-    parts: list[_FileRows] = []
-    last = _UNREAD
+    check_fields(settings)
+    parts: list[FileRows] = []
+    last = UNREAD
     for path in files.paths:
-        part = _file_rows(settings, path, files)
-        arrival = _carried(part.arrival, last)
-        event_time = np.where(part.event_time == _UNREAD, arrival, part.event_time)
+        part = file_rows(settings, read_file(path, files.format, settings.schema))
+        arrival = carried(part.arrival, last)
+        event_time = np.where(part.event_time == UNREAD, arrival, part.event_time)
         parts.append(replace(part, arrival=arrival, event_time=event_time))
         last = int(arrival[-1]) if len(arrival) and arrival[-1] != UNSPOKEN_US else last
     return _joined(settings, parts, files.paths)
 
 
-def _joined(settings: SourceSettings, parts: Sequence[_FileRows], paths: Sequence[Path]) -> SourceRows:
+def check_fields(settings: SourceSettings) -> None:
+    """Raise ConfigError if the settings name a field that is not there."""
+    for name in (settings.time, settings.id, settings.arrived):
+        if name is not None and name not in settings.schema.names:
+            raise ConfigError(f"source {settings.name!r}", wanted=f"a field of {settings.schema.name}", got=name)
+
+
+def _joined(settings: SourceSettings, parts: Sequence[FileRows], paths: Sequence[Path]) -> SourceRows:
     nothing = np.zeros(0, np.int64)
     return SourceRows(
         np.concatenate([nothing, *(part.arrival for part in parts)]),
@@ -102,18 +118,18 @@ def _joined(settings: SourceSettings, parts: Sequence[_FileRows], paths: Sequenc
     )
 
 
-def _carried(arrival: I8, last: int) -> I8:
+def carried(arrival: I8, last: int) -> I8:
     """Give each record without a time the arrival of the one before it."""
-    told = np.flatnonzero(arrival != _UNREAD)
+    told = np.flatnonzero(arrival != UNREAD)
     if len(told) == len(arrival):
         return arrival
-    first = last if last != _UNREAD else int(arrival[told[0]]) if len(told) else UNSPOKEN_US
-    place = np.maximum.accumulate(np.where(arrival == _UNREAD, -1, np.arange(len(arrival))))
+    first = last if last != UNREAD else int(arrival[told[0]]) if len(told) else UNSPOKEN_US
+    place = np.maximum.accumulate(np.where(arrival == UNREAD, -1, np.arange(len(arrival))))
     return np.where(place < 0, first, arrival[np.maximum(place, 0)])
 
 
-def _file_rows(settings: SourceSettings, path: Path, files: SourceFiles) -> _FileRows:
-    raw = read_file(path, files.format, settings.schema)
+def file_rows(settings: SourceSettings, raw: RawFile) -> FileRows:
+    """Judge the records of a file, or of a piece of one; those without a time still have `UNREAD` for it."""
     decoded = decode(raw.table, _with_time(settings), texts=raw.texts, wrong=raw.wrong)
     usable = decoded.reason == 0
     event_time = _times(decoded.columns[settings.time])
@@ -126,11 +142,11 @@ def _file_rows(settings: SourceSettings, path: Path, files: SourceFiles) -> _Fil
         payload = payload.filter(pa.array(usable))
     rejected = _rejected(settings.name, raw, decoded)
     if not raw.broken:
-        return _FileRows(arrival, event_time, usable, ids, payload, rejected, raw.digest)
+        return FileRows(arrival, event_time, usable, ids, payload, rejected, raw.digest)
     place = np.full(raw.records, -1, np.int64)
     place[raw.row] = np.arange(len(raw.row))
     is_row = place >= 0
-    return _FileRows(
+    return FileRows(
         _spread(arrival, place),
         _spread(event_time, place),
         is_row & (_spread(usable.astype(np.int64), place) == 1),
@@ -150,21 +166,21 @@ def _with_time(settings: SourceSettings) -> EventSchema:
 
 
 def _times(column: pa.Array) -> I8:
-    times: I8 = column.cast(pa.int64()).fill_null(_UNREAD).to_numpy(zero_copy_only=False)
+    times: I8 = column.cast(pa.int64()).fill_null(UNREAD).to_numpy(zero_copy_only=False)
     return times
 
 
 def _arrival(settings: SourceSettings, decoded: Decoded, event_time: I8, usable: NDArray[np.bool_]) -> I8:
-    declared = np.where(event_time == _UNREAD, _UNREAD, event_time + settings.delay_us)
+    declared = np.where(event_time == UNREAD, UNREAD, event_time + settings.delay_us)
     if settings.arrived is None:
         return declared
     arrived = _times(decoded.columns[settings.arrived])
-    return np.where((arrived == _UNREAD) & usable, declared, arrived)
+    return np.where((arrived == UNREAD) & usable, declared, arrived)
 
 
 def _spread(values: I8, place: I8) -> I8:
     """Give each record of a file the value of its row, and the unreadable ones none."""
-    spread = np.full(len(place), _UNREAD, np.int64)
+    spread = np.full(len(place), UNREAD, np.int64)
     spread[place >= 0] = values[place[place >= 0]]
     return spread
 

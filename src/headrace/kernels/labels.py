@@ -107,6 +107,7 @@ def resolve(
     role: U1,
     key: I8,
     time: I8,
+    told: I8,
     value: F8,
     item: I8,
     how: int,
@@ -147,7 +148,7 @@ def resolve(
     """Walk n rows in log order; return how many labels were written to `out_*`.
 
     role: u1[n], REQUEST, EVENT, or that no more of either will come (time is then ENDED_US).
-    key: i8[n], dense. time: i8[n].
+    key: i8[n], dense. time: i8[n]. told: i8[n], how far the source of the row has come with it.
     value: f8[n], of events; NaN is no answer. item: i8[n], the slot of a request or the place of an event, chosen by
     the caller and free. freed: i8[2], counts of `freed_slots` and `freed_events`, which the caller may use again
     after this call. A slot that closes without an answer gives `otherwise`, which may be NaN.
@@ -171,7 +172,7 @@ def resolve(
             scalars[HEAP_SIZE] += 1
             # An older event may still be held behind a newer one in the queue; it is forgotten all the same.
             horizon = scalars[REQUEST_WATERMARK] + after
-            scalars[REQUEST_WATERMARK] = max(scalars[REQUEST_WATERMARK], t - request_disorder)
+            scalars[REQUEST_WATERMARK] = max(scalars[REQUEST_WATERMARK], told[i] - request_disorder)
             event = first_event[key[i]]
             while event != NONE:
                 if event_time[event] >= horizon and t + after <= event_time[event] < t + within:
@@ -225,7 +226,7 @@ def resolve(
                 _append(first_event, last_event, event_following, key[i], event)
                 queue[(scalars[QUEUE_FIRST] + scalars[QUEUE_COUNT]) & mask] = event
                 scalars[QUEUE_COUNT] += 1
-            scalars[EVENT_WATERMARK] = max(scalars[EVENT_WATERMARK], t - event_disorder)
+            scalars[EVENT_WATERMARK] = max(scalars[EVENT_WATERMARK], told[i] - event_disorder)
         elif role[i] == EVENTS_ENDED:
             scalars[EVENT_WATERMARK] = time[i]
         else:

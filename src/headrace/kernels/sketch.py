@@ -13,6 +13,7 @@ BUCKETS = 65_537
 """The leading 16 bits of a float64 (sign, exponent, 4 bits of mantissa: 6 % wide), in the order of the values; and
 one bucket for a missing value."""
 MISSING = 65_536
+ZERO = 0x8000
 BLOCK = 256
 """Buckets that share one mark of having been touched, so that few values need not be looked for among all."""
 BLOCKS = BUCKETS // BLOCK + 1
@@ -31,6 +32,19 @@ def _bucket(bits: np.uint64) -> np.int64:
 
 
 @njit(cache=True, nogil=True)
+def bucket_numbers(values: F8, buckets: I8) -> None:
+    """Fill in the bucket of each value. values: f8[n]. buckets: i8[n]."""
+    bits = values.view(np.uint64)
+    for row in range(values.shape[0]):
+        if np.isnan(values[row]):
+            buckets[row] = MISSING
+        elif values[row] == 0.0:
+            buckets[row] = ZERO
+        else:
+            buckets[row] = _bucket(bits[row])
+
+
+@njit(cache=True, nogil=True)
 def count_numbers(dense: F8, counts: I8, touched: U1) -> None:
     """Count the values of each column.
 
@@ -40,7 +54,7 @@ def count_numbers(dense: F8, counts: I8, touched: U1) -> None:
     for row in range(dense.shape[0]):
         for column in range(dense.shape[1]):
             x = dense[row, column]
-            bucket = np.int64(0x8000)
+            bucket = np.int64(ZERO)
             if np.isnan(x):
                 bucket = np.int64(MISSING)
             elif x != 0.0:

@@ -11,8 +11,10 @@ OK = 0
 LATE = 1
 FUTURE = 2
 DUPLICATE = 3
+REJECTED = 4
 
 NO_KEY = -1
+NOBODY = -1
 NEVER = -(2**63)
 
 
@@ -21,7 +23,9 @@ def judge(
     event_time: I8,
     arrival: I8,
     key: I8,
+    producer: I8,
     seen: I8,
+    sender: I8,
     newest: I8,
     disorder: int,
     skew: int,
@@ -30,9 +34,11 @@ def judge(
 ) -> None:
     """Judge n records of one source in the order in which they arrived.
 
-    event_time, arrival: i8[n], between -2**62 and 2**62. key: i8[n], the dense number of the id, or NO_KEY. seen:
-    i8[keys], the newest event time under each key, or NEVER; newest: i8[1], the newest event time of the source; both
-    are changed in place. verdict: u1[n], filled. Nothing but a late or good record changes anything.
+    event_time, arrival: i8[n], between -2**62 and 2**62. key: i8[n], the dense number of the id, or NO_KEY.
+    producer: i8[n], the dense number of who sent it, or NOBODY for one beyond the bound. seen: i8[keys], the newest
+    event time under each key, or NEVER, and sender: i8[keys], whose it was; newest: i8[producers], the newest event
+    time of each; the three are changed in place. verdict: u1[n], filled. Nothing but a late or good record changes
+    anything, and it changes nothing for the producers of other records.
 
     Differences are taken between times, so that no sum of times and durations can wrap around.
     """
@@ -41,12 +47,19 @@ def judge(
         if t - arrival[i] > skew:
             verdict[i] = FUTURE
             continue
-        if key[i] != NO_KEY:
-            before = seen[key[i]]
+        p = producer[i]
+        if p == NOBODY:
+            verdict[i] = REJECTED
+            continue
+        k = key[i]
+        if k != NO_KEY:
+            before = seen[k]
             # Logically forgotten is forgotten, whenever the caller gives the memory back.
-            if before != NEVER and newest[0] - before - disorder <= horizon and abs(t - before) <= horizon:
+            if before != NEVER and newest[sender[k]] - before - disorder <= horizon and abs(t - before) <= horizon:
                 verdict[i] = DUPLICATE
                 continue
-            seen[key[i]] = max(before, t)
-        verdict[i] = LATE if newest[0] - t > disorder else OK
-        newest[0] = max(newest[0], t)
+            if before == NEVER or t > before:
+                seen[k] = t
+                sender[k] = p
+        verdict[i] = LATE if newest[p] - t > disorder else OK
+        newest[p] = max(newest[p], t)

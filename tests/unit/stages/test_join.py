@@ -24,9 +24,14 @@ from headrace.topics.reader import Reader
 from headrace.topics.schemas import prediction_streams
 from headrace.topics.writer import Writer
 
-STREAMS: Final = prediction_streams(2, 1)
+STREAMS: Final = prediction_streams(2, 1, 1)
 Row = tuple[Any, ...]
 """("ask", id, time), ("answer", id, time, value) or ("until", time)."""
+
+
+def vector_of(at: int) -> dict[str, Any]:
+    """Return a vector of two numbers, a category and as many words as the last digit of the time says."""
+    return {"dense": [float(at), -float(at)], "ids": [at % 5], "tokens": [at + word for word in range(at % 10)]}
 
 
 def entry(row: Row, offset: int, place: int) -> Entry:
@@ -36,7 +41,7 @@ def entry(row: Row, offset: int, place: int) -> Entry:
     id, at = rest[:2]
     if kind == "ask":
         served = {"score": at / 1000, "version": at % 7, "fallback": None, "control": 3, "drift": 0.5, "drift_of": "a"}
-        return Entry("request", offset, sub_of(place), at, {"dense": [at, -at], "ids": [at % 5], **served}, id)
+        return Entry("request", offset, sub_of(place), at, {**vector_of(at), **served}, id)
     known = {"value": rest[2], "weight": 0.5, "request_time": 0, "correction": False}
     return Entry("label", offset, sub_of(place), at, known, id)
 
@@ -55,7 +60,7 @@ def whole(topic: Topic) -> Batch:
 
 
 def join(topic: Topic) -> Join:
-    return Join(predictions=topic, output="examples", dense=2, ids=1)
+    return Join(predictions=topic, output="examples", dense=2, ids=1, words=1)
 
 
 def run(*frames: list[Row]) -> tuple[Join, Batch | None]:
@@ -72,19 +77,20 @@ def counters(stage: Join) -> tuple[int, int, int, int]:
 
 
 def test_an_example_is_the_vector_and_the_answer_that_were_served_with_the_label() -> None:
-    stage, found = run([("ask", "a", 10), ("ask", "b", 20)], [("ask", "c", 30), ("answer", "b", 40, 1.0)])
+    stage, found = run([("ask", "a", 10), ("ask", "b", 22)], [("ask", "c", 30), ("answer", "b", 40, 1.0)])
     assert found is not None
     assert found.id.to_pylist() == ["b"]
     assert found.event_time.tolist() == [40]
     assert found.payloads[0].to_pylist() == [
         {
-            "dense": [20.0, -20.0],
-            "ids": [0],
+            "dense": [22.0, -22.0],
+            "ids": [2],
+            "tokens": [22, 23],
             "y": 1.0,
             "weight": 0.5,
-            "score": 0.02,
-            "version": 6,
-            "request_time": 20,
+            "score": 0.022,
+            "version": 1,
+            "request_time": 22,
             "correction": False,
         }
     ]
@@ -98,7 +104,8 @@ def test_labels_pair_in_their_order_whatever_the_order_of_their_requests() -> No
     assert found is not None
     assert found.payloads[0]["y"].to_pylist() == [float(number) for number in order]
     assert found.payloads[0]["request_time"].to_pylist() == list(order)
-    assert found.payloads[0]["dense"].to_pylist() == [[float(number), -float(number)] for number in order]
+    for column in ("dense", "ids", "tokens"):
+        assert found.payloads[0][column].to_pylist() == [vector_of(number)[column] for number in order]
 
 
 def test_what_was_paired_is_forgotten_and_an_unknown_label_is_counted() -> None:

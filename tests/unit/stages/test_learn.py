@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from headrace.core.records import Batch
 from headrace.core.time import ENDED_US, UNSPOKEN_US
+from headrace.core.tokens import Tokens
 from headrace.models.contract import Block, Columns
 from headrace.models.logistic import Logistic
 from headrace.stages.learn import Learn
@@ -21,14 +22,25 @@ from headrace.topics.entries import Entry, batch_of, entries_of
 from headrace.topics.schemas import CONTROL, example_streams
 
 PACE: Final = 100
-COLUMNS: Final = Columns(dense=("x",))
-NO_IDS: Final = np.zeros((1, 0), np.int32)
+COLUMNS: Final = Columns(dense=("x",), tokens=("w",), token_sizes=(8,))
+
+
+def words_of(number: int) -> list[int]:
+    """Return as many words as the last digit of a number says."""
+    return [(number + word) % 8 for word in range(number % 10)]
+
+
+def block_of(dense: list[list[float]], words: list[list[int]]) -> Block:
+    """Return vectors of a number and of words."""
+    offsets = np.concatenate([[0], np.cumsum([len(row) for row in words])]).astype(np.int64)
+    tokens = Tokens(offsets, np.array([word for row in words for word in row], np.int32))
+    return Block(np.array(dense), np.zeros((len(dense), 0), np.int32), tokens)
 
 
 def example(number: int) -> dict[str, Any]:
     x = (number * 37 % 100) / 50 - 1
     served = {"score": 0.5, "version": 0, "request_time": number, "correction": False}
-    return {"dense": [x], "ids": [], "y": float(x > 0.1), "weight": 1.0, **served}
+    return {"dense": [x], "ids": [], "tokens": words_of(number), "y": float(x > 0.1), "weight": 1.0, **served}
 
 
 def examples(*rows: str | int) -> Batch:
@@ -39,7 +51,7 @@ def examples(*rows: str | int) -> Batch:
         else Entry("progress", 0, place, int(row), {"until": int(row)})
         for place, row in enumerate(rows)
     ]
-    return batch_of(entries, example_streams(1, 0))
+    return batch_of(entries, example_streams(1, 0, 1))
 
 
 def learn() -> Learn:
@@ -103,13 +115,13 @@ def test_a_version_is_the_model_after_the_examples_above_it_and_names_its_parent
     rows: list[str | int] = ["x", "x", "x", 100, "x", "x", 200]
     versions = [entry.columns for entry in said(learn(), examples(*rows)) if entry.stream == "version"]
     model = Logistic()(COLUMNS, 0)
-    asked = Block(np.array([[0.3], [-2.0]]), np.zeros((2, 0), np.int32))
+    asked = block_of([[0.3], [-2.0]], [[1, 2], []])
     parent = ""
     losses: list[float] = []
     for place, row in enumerate(rows):
         if isinstance(row, str):
             made = example(place)
-            (score,) = model.learn(Block(np.array([made["dense"]]), NO_IDS), np.array([made["y"]]), np.ones(1))
+            (score,) = model.learn(block_of([made["dense"]], [made["tokens"]]), np.array([made["y"]]), np.ones(1))
             losses.append(-log(score if made["y"] else 1 - score))
             continue
         version = versions.pop(0)

@@ -12,6 +12,7 @@ from headrace.core.position import ALL, Position
 from headrace.core.records import Batch
 from headrace.core.settings import Constant, Serve
 from headrace.core.time import ENDED_US, SECOND_US, UNSPOKEN_US
+from headrace.core.tokens import Tokens
 from headrace.models.contract import Block, Columns
 from headrace.models.logistic import Logistic, LogisticLearner
 from headrace.stages.predict import Predict
@@ -25,7 +26,7 @@ from headrace.topics.memory import MemoryLog
 from headrace.topics.schemas import CONTROL, feature_streams, prediction_streams
 from headrace.topics.writer import Writer
 
-COLUMNS: Final = Columns(dense=("x",))
+COLUMNS: Final = Columns(dense=("x",), tokens=("w",), token_sizes=(8,))
 CONSTANT: Final = 0.125
 Row = tuple[str, int]
 
@@ -33,8 +34,14 @@ Row = tuple[str, int]
 def learner(seed: int) -> LogisticLearner:
     made = Logistic()(COLUMNS, 0)
     x = np.random.default_rng(seed).normal(size=(50, 1))
-    made.learn(Block(x, np.zeros((50, 0), np.int32)), (x[:, 0] > 0.1 * seed).astype(np.float64), np.ones(50))
+    tokens = Tokens(np.arange(51), np.arange(50, dtype=np.int32) % 8)
+    made.learn(Block(x, np.zeros((50, 0), np.int32), tokens), (x[:, 0] > 0.1 * seed).astype(np.float64), np.ones(50))
     return made
+
+
+def words_of(at: int) -> list[int]:
+    """Return as many words as the last digit of a time says."""
+    return [(at + word) % 8 for word in range(abs(at) % 10)]
 
 
 def control() -> Topic:
@@ -62,12 +69,12 @@ def promise(topic: Topic, learn: int, judge: int) -> None:
 def features(*rows: Row) -> Batch:
     """Return [features]: the kind and the arrival time of each row; a request's only number is its time."""
     columns: dict[str, Any] = {
-        "request": lambda at: {"dense": [at / 100], "ids": [], "reasons": [0]},
+        "request": lambda at: {"dense": [at / 100], "ids": [], "tokens": words_of(at), "reasons": [0, 0]},
         "label": lambda at: {"value": 1.0, "weight": 1.0, "request_time": at, "correction": False},
         "progress": lambda at: {"until": at},
     }
     entries = [Entry(kind, 0, place, at, columns[kind](at), f"{kind}{place}") for place, (kind, at) in enumerate(rows)]
-    return batch_of(entries, feature_streams(1, 0))
+    return batch_of(entries, feature_streams(1, 0, 1))
 
 
 def requests(*times: int) -> Batch:
@@ -144,7 +151,8 @@ def test_a_row_names_the_version_in_force_at_its_arrival_and_how_far_control_was
     assert [row["control"] for row in rows] == [topic.end(0)] * len(times)
     assert [row["fallback"] for row in rows] == [None] * len(times)
     for at, row in zip(times, rows, strict=True):
-        block = Block(np.array([[at / 100]]), np.zeros((1, 0), np.int32))
+        words = np.array(words_of(at), np.int32)
+        block = Block(np.array([[at / 100]]), np.zeros((1, 0), np.int32), Tokens(np.array([0, len(words)]), words))
         assert row["score"] == learner(row["version"]).predict(block)[0]
     assert rows[1]["score"] != rows[2]["score"]
 
@@ -218,4 +226,39 @@ def test_the_rows_of_the_output_are_those_of_predictions() -> None:
     topic = control()
     promise(topic, ENDED_US, ENDED_US)
     found = predict(topic).process(features(("request", 1), ("label", 2))).batches["predictions"]
-    assert [entry.stream for entry in entries_of(found, prediction_streams(1, 0))] == ["request", "label"]
+    assert [entry.stream for entry in entries_of(found, prediction_streams(1, 0, 1))] == ["request", "label"]
+
+
+@given(st.permutations(list(range(0, 90, 6))), st.integers(1, 15))
+def test_requests_out_of_order_are_answered_by_the_version_of_their_arrival_and_as_if_each_came_alone(
+    times: list[int], size: int
+) -> None:
+    topic = control()
+    for number, in_force in enumerate((UNSPOKEN_US, 20, 40, 60)):
+        publish(topic, number, in_force)
+    promise(topic, 100, 100)
+    batch = requests(*times)
+    found = [
+        row
+        for start in range(0, len(batch), size)
+        for row in answers(predict(topic), batch.slice(start, min(start + size, len(batch))))
+    ]
+    assert [row["version"] for row in found] == [min(max(at // 20, 0), 3) for at in times]
+    assert found == [answers(predict(topic), requests(at))[0] for at in times]
+
+
+def test_the_wait_of_a_vector_does_not_count_towards_the_deadline() -> None:
+    topic = control()
+    publish(topic, 0, UNSPOKEN_US)
+    stage = Predict(
+        columns=COLUMNS,
+        recipe=Logistic(),
+        seed=0,
+        serve=Serve(deadline="1s", fallback=[Constant(CONSTANT)]),
+        control=ControlView(topic, promises=("learn", "judge")),
+        output="predictions",
+        now_us=lambda: 10 * SECOND_US,
+        wait_us=4 * SECOND_US,
+    )
+    found = answers(stage, requests(5 * SECOND_US - 1, 5 * SECOND_US))
+    assert [row["fallback"] for row in found] == ["deadline", None]

@@ -35,10 +35,10 @@ from headrace.features.engine import Engine
 _run = Engine.run
 
 
-def _poisoned(self, batch):
+def _poisoned(self, batch, *, end=None):
     if "p123" in batch.id.to_pylist():
         {death}
-    return _run(self, batch)
+    return _run(self, batch, end=end)
 
 
 Engine.run = _poisoned
@@ -177,7 +177,7 @@ def test_a_skip_that_comes_too_late_or_twice_does_nothing_and_says_so(tmp_path: 
     assert late.refused
     assert len(followed(deployment).done) == 1
     assert verify(deployment).differ == 0
-    for file in (project.folder / "snapshots" / f"featurize.{deployment.generation[:8]}").iterdir():
+    for file in (project.folder / "snapshots" / f"featurize.{deployment.generation_of('featurize')[:8]}").iterdir():
         file.unlink()
     again = skip(deployment, "featurize", place_of(deployment, "p8"), why="", clock=CLOCK)
     assert again.refused == "featurize has written what comes behind it"

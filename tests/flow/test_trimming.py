@@ -183,7 +183,7 @@ def test_another_generation_in_the_log_that_reads_events_counts_too(half_way: Pr
     beside.topic("features")
     (found,) = trim(deployment, {"events": 10 * DAY_US}, dry_run=True)
     assert found.begin == 0
-    assert f"featurize of generation {beside.generation[:8]}" in found.kept_by
+    assert f"featurize of generation {beside.generation_of('featurize')[:8]}" in found.kept_by
     deployment.log.close()
 
 
@@ -298,7 +298,7 @@ def test_verify_starts_from_a_snapshot_where_events_were_trimmed_and_says_what_i
     ]
     with pytest.raises(ConfigError, match="what stood below was trimmed"):
         explain(deployment, "p0")
-    for file in (half_way.folder / "snapshots" / f"featurize.{deployment.generation[:8]}").iterdir():
+    for file in (half_way.folder / "snapshots" / f"featurize.{deployment.generation_of('featurize')[:8]}").iterdir():
         file.unlink()
     without = verify(deployment)
     assert without.vectors == 0

@@ -5,6 +5,7 @@ Exit codes: 0 good, 1 the answer is no, 2 the user's mistake, 3 the surroundings
 
 import sys
 from importlib import import_module
+from keyword import iskeyword
 from typing import Final, final
 
 import click
@@ -17,9 +18,12 @@ VERBS: Final = {
     "init": "Write a small pipeline, its data and headrace.toml into an empty folder.",
     "check": "Check a pipeline without running it; show features, defaults and sources.",
     "run": "Run a pipeline: a history to its end, or at a given rate.",
+    "import": "Sort and check files of any order into an archive, in the order of the log.",
+    "backfill": "Write a training set from an archive: vectors, reasons, labels.",
     "verify": "Recompute every logged vector and prediction from the log.",
     "explain": "Show what one prediction was made of.",
     "evaluate": "Show how good the answers were, beside the baselines.",
+    "features": "List the features of a vector, get their values by key, or tell how late records come.",
     "versions": "List, promote or roll back versions of the model.",
     "forget": "Drop what the features know of one key.",
     "topics": "List topics, or show the last rows of one.",
@@ -39,7 +43,8 @@ class _Verbs(click.Group):
         """Import one verb."""
         if cmd_name not in VERBS:
             ctx.fail(f"no verb {cmd_name!r}{nearest(cmd_name, VERBS)}")
-        command: click.Command = import_module(f"headrace.cli.{cmd_name}").command
+        module = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        command: click.Command = import_module(f"headrace.cli.{module}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

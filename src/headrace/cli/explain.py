@@ -46,5 +46,9 @@ def command(*, file: Path, config: Path | None, name: str | None, json_: bool, i
     for entry in found.features:
         for window in entry["windows"]:
             if window["newest"]:
-                click.echo(f"\n{entry['feature']}: the newest of {window['records']} records of {window['of']}")
-                table(list(window["newest"][0]), [list(record.values()) for record in window["newest"]])
+                note = f" ({window['note']})" if window["note"] else ""
+                click.echo(f"\n{entry['feature']}: the newest of {window['records']} records of {window['of']}{note}")
+                titles = list(dict.fromkeys(title for record in window["newest"] for title in record))
+                table(titles, [[record.get(title, "") for title in titles] for record in window["newest"]])
+            elif window["note"]:
+                click.echo(f"\n{entry['feature']}: {window['note']}")

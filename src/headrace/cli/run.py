@@ -15,6 +15,7 @@ from headrace.run.deployment import STAGES
 from headrace.run.latency import LatencyProbe
 from headrace.run.project import Project
 from headrace.run.running import Running, run
+from headrace.run.sampling import Sampling
 from headrace.run.summary import summary
 
 __all__ = ["Progress", "command"]
@@ -65,9 +66,13 @@ def command(
     rate: float | None,
     snapshot_s: float,
 ) -> None:
-    """Run the pipeline in FILE: its history to the end, then stop. A run that was cut off goes on where it was."""
+    """Run the pipeline in FILE: its history to the end, then stop. A run that was cut off goes on where it was.
+
+    If FILE declares several and none is chosen, all of them run over the one log; what they share is computed once.
+    """
     clock = SystemClock()
-    project = Project.load(file, config, name=name)
+    declared = [] if name is not None else Project.load_all(file, config)
+    project, *beside = declared if len(declared) > 1 else [Project.load(file, config, name=name)]
     stopping: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -86,6 +91,7 @@ def command(
 
     running = run(
         project,
+        beside=beside,
         stages=tuple(stages.split(",")),
         rate=rate,
         clock=clock,
@@ -107,6 +113,11 @@ def command(
         result["latency_ms"] = probe.percentiles()
     if set(stages.split(",")) == set(STAGES):
         result |= summary(running.deployment)
+        if beside:
+            every = (running.deployment, *running.beside)
+            result["pipelines"] = {one.pipeline.name: summary(one) for one in every}
+    verified = [place.task.checked.as_dict() for place in running.placed if isinstance(place.task, Sampling)]
+    result |= {"verified": verified} if verified else {}
     running.log.close()
     if json_:
         as_json(result)
@@ -116,15 +127,19 @@ def command(
 
 def _show(result: dict[str, object], running: Running) -> None:
     word = "stopped" if result["stopped"] else "ended"
-    click.echo(f"{running.deployment.pipeline.name} {word} after {result['seconds']:.1f} s")
-    rows: list[tuple[str, object]] = [
-        (name, result[name])
+    every = (running.deployment, *running.beside)
+    names = [one.pipeline.name for one in every]
+    click.echo(f"{', '.join(names)} {word} after {result['seconds']:.1f} s")
+    found = result.get("pipelines")
+    figures = [found[name] for name in names] if isinstance(found, dict) else [result]
+    rows: list[tuple[object, ...]] = [
+        (name, *(one[name] for one in figures))
         for name in ("events", "predictions", "labels", "log_loss", "baseline_log_loss", "auc", "versions", "alarms")
         if name in result
     ]
     latency = result.get("latency_ms")
     if isinstance(latency, dict):
-        rows += [(f"latency {name}, ms", value) for name, value in latency.items()]
+        rows += [(f"latency {name}, ms", value, *("" for _ in figures[1:])) for name, value in latency.items()]
     if rows:
         click.echo()
-        table(("what", "figure"), rows)
+        table(("what", *(names if len(figures) > 1 else ("figure",))), rows)

@@ -29,12 +29,22 @@ def command(*, file: Path, config: Path | None, name: str | None, json_: bool) -
     )
     if found["skips"]:
         click.echo(f"{found['skips']:,} rows left out by command: headrace topics FILE control\n")
+    if found["verified"]:
+        checked = found["verified"]
+        click.echo(
+            f"verify: {checked['differ']:,} of {checked['values']:,} sampled values differ, in {checked['vectors']:,} "
+            f"vectors ({checked['beyond']:,} values could not be recomputed)\n"
+        )
     table(list(found["topics"][0]), [list(row.values()) for row in found["topics"]])
     click.echo()
     table(list(found["generations"][0]), [list(row.values()) for row in found["generations"]])
     click.echo()
     sources = [{"source": name, **dict(counts.items())} for name, counts in found["ledger"].items()]
     table(list(sources[0]), [list(row.values()) for row in sources])
+    if found["verified"] and found["verified"]["first"]:
+        click.echo()
+        first = found["verified"]["first"]
+        table(list(first[0]), [list(one.values()) for one in first])
     if found["newest_alarms"]:
         click.echo()
         table(("when", "alarm"), [(instant_text(alarm["time"]), alarm["text"]) for alarm in found["newest_alarms"]])

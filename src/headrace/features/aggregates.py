@@ -1,12 +1,15 @@
 """An aggregate: what is known of the records that share a key with the request, in a window before it."""
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 from headrace.core.expressions import Expression, FieldColumn, Kind
 from headrace.core.time import duration_text
+from headrace.features.bounds import Bounds
 from headrace.features.windows import Window
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ OF_ROWS: Final = ("count", "rate", "seconds_since")
 KEEPS_TEXT: Final = ("first", "last", "top", "argmax", "argmin")
 """What gives a text back where its column is one."""
 _IN_NAMES: Final = ("q", "rank", "k", "name")
+_NEVER_NEGATIVE: Final = ("count", "distinct", "rate", "entropy")
 _SECONDS: Final = ("seconds_since",)
 _WITHOUT_UNIT: Final = ("distinct", "entropy", "skew", "top_share")
 
@@ -52,7 +56,7 @@ class AggregateRead(Expression):
     include_current: bool
     default: float | str | None
     defaulted: bool
-    max_keys: int
+    limits: Bounds
     other: Expression | None = None
     parameters: tuple[tuple[str, Parameter], ...] = ()
     resolution_us: int = 0
@@ -92,6 +96,11 @@ class AggregateRead(Expression):
         return not self.defaulted
 
     @property
+    def bounds(self) -> tuple[float, float]:
+        """Return that a count is not negative."""
+        return (0.0, math.inf) if self.operation in _NEVER_NEGATIVE else super().bounds
+
+    @property
     def of_record(self) -> bool:
         """Return False: it looks at other records."""
         return False
@@ -129,7 +138,7 @@ class AggregateRead(Expression):
         """
         sparse = " ".join(column.canonical for column in self.columns if column.missing)
         tiles = f" tiles of {self.resolution_us} us, {self.include_current}" if self.resolution_us else ""
-        return f"{self._grouped} {sparse}{tiles}"
+        return f"{self.grouped} {sparse}{tiles}"
 
     @property
     def edge_error(self) -> float:
@@ -141,7 +150,7 @@ class AggregateRead(Expression):
         """Return the window as it stands in the feature's name."""
         return self.window.text + (f"_before_{duration_text(self.offset_us)}" if self.offset_us else "")
 
-    @property
+    @cached_property
     def canonical(self) -> str:
         """Return the call."""
         columns = () if self.operation in OF_ROWS else tuple(column.canonical for column in self.columns)
@@ -151,7 +160,7 @@ class AggregateRead(Expression):
         parts += [f"resolution={duration_text(self.resolution_us)!r}"] if self.resolution_us else []
         parts += [f"{name}={value!r}" for name, value in self.parameters]
         parts += [f"default={self.default!r}"] if self.defaulted and self.operation not in ZERO_WHEN_EMPTY else []
-        return f"{self._grouped}.{self.operation}({', '.join(parts)})"
+        return f"{self.grouped}.{self.operation}({', '.join(parts)})"
 
     @property
     def fingerprint(self) -> str:
@@ -165,17 +174,19 @@ class AggregateRead(Expression):
         for settings in (source.settings for source in self.records.sources):
             parts.append(f"{settings.name} {settings.time} {settings.id} {settings.disorder_us} {settings.late}")
             parts.append(f"{settings.arrived} {settings.delay_us} {settings.max_future_skew_us}")
+            parts.append(f"{settings.duplicate_horizon_us} {settings.producer} {settings.silent_us}")
             parts += [
                 repr(field) for field in settings.schema.fields if f"{settings.schema.name}.{field.name}" in fields
             ]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     @property
-    def _grouped(self) -> str:
+    def grouped(self) -> str:
+        """Return the records with their keys and bounds."""
         keys = ", ".join(key.canonical for key in self.keys)
         fields = tuple(key.name if isinstance(key, FieldColumn) else "" for key in self.keys)
         same = all(isinstance(other, FieldColumn) for other in self.equals) and fields == tuple(
             other.name for other in self.equals if isinstance(other, FieldColumn)
         )
         equals = "" if same or not self.equals else f", equals=[{', '.join(key.canonical for key in self.equals)}]"
-        return f"{self.records!r}.by({keys}{equals}, max_keys={self.max_keys})"
+        return f"{self.records!r}.by({keys}{equals}, {self.limits.canonical})"

@@ -14,15 +14,19 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from headrace.core.expressions import Expression, FieldColumn
-from headrace.core.records import F8, I4, I8, U1, Batch, Kind, StreamSchema, Verdict, strings
+from headrace.core.records import F8, I4, I8, U1, Batch, StreamSchema, Verdict, strings
 from headrace.core.source_settings import SourceSettings
 from headrace.core.time import ENDED_US, MINUTE_US, UNSPOKEN_US
+from headrace.core.tokens import Tokens
 from headrace.features.evaluator import Column, Evaluator
+from headrace.features.event_clock import EventClock, ended_rows
 from headrace.features.groups import Group, Usable, below, hash_keys
 from headrace.features.keys import Hashes
 from headrace.features.labels import Label
 from headrace.features.resolver import LabelPlan, Resolved, Resolver
+from headrace.features.state_size import StateSize
 from headrace.features.vector import Vector
+from headrace.features.waiting import Asked, Waiting
 from headrace.kernels import labels as label_kernel
 
 if TYPE_CHECKING:
@@ -39,7 +43,9 @@ class Vectors:
     """What a batch gave: m vectors, and the labels that its rows decided.
 
     row: i8[m], the batch's rows that asked. dense: f8[m, d], NaN where a value is missing. ids: i4[m, c].
-    reasons: u1[m, d + c], of `core.reasons`: dense features first, then categories.
+    reasons: u1[m, d + c + w], of `core.reasons`: dense features first, then categories, then words. tokens: m rows of
+    ids, None of a vector without words. asked: the requests themselves; where the vector waits, `row` is where each was
+    computed, and `asked.origin` where it stands.
     """
 
     row: I8
@@ -47,6 +53,8 @@ class Vectors:
     ids: I4
     reasons: U1
     labels: Resolved
+    asked: Asked
+    tokens: Tokens | None = None
 
 
 @final
@@ -71,7 +79,9 @@ class Engine:
         names = tuple(vector.features)
         self._dense = tuple(names.index(name) for name in blocks.dense)
         self._categories = tuple(names.index(name) for name in blocks.categories)
-        slack_us = _SLACK_US + max(source.disorder_us for source in sources)
+        self._words = tuple(names.index(name) for name in blocks.tokens)
+        self._word_starts = blocks.token_starts
+        slack_us = _SLACK_US + max(source.disorder_us for source in sources) + (vector.wait_us or 0)
         reads = vector.aggregates()
         by_history: dict[str, list[AggregateRead]] = {}
         for read in reads:
@@ -82,6 +92,7 @@ class Engine:
                 group,
                 asking=self._asking,
                 slack_us=slack_us,
+                waits=vector.wait_us is not None,
                 disorder_us=max(stream.settings.disorder_us for stream in group[0].records.sources),
                 carried=fed_by_labels.index(text) if text in fed_by_labels else None,
             )
@@ -90,7 +101,9 @@ class Engine:
         self._label_groups = tuple(group for group in self._groups if group.label is not None)
         self._label = label or next((group.label for group in self._label_groups if group.label is not None), None)
         self._resolver = None if self._label is None else Resolver(self._label_plan(self._label))
-        self._newest_us = UNSPOKEN_US
+        self._clock = EventClock(self._streams, sources)
+        schema = vector.of.settings.schema.arrow
+        self._waiting = None if vector.wait_us is None else Waiting(vector.wait_us, schema, UNSPOKEN_US)
 
     @property
     def sources(self) -> frozenset[str]:
@@ -100,7 +113,12 @@ class Engine:
     @property
     def newest_us(self) -> int:
         """Return how far event time has come, in microseconds."""
-        return self._newest_us
+        return self._clock.newest_us
+
+    @property
+    def waits(self) -> bool:
+        """Return whether a request is computed at a later row than the one where it stands."""
+        return self._waiting is not None
 
     @property
     def ledger(self) -> dict[str, int]:
@@ -109,36 +127,52 @@ class Engine:
 
     @property
     def state(self) -> dict[str, dict[str, int]]:
-        """Return, for each history, how many rows and keys are kept, and how many rows came beyond `max_keys`."""
+        """Return, for each history, how many rows and keys are kept, were evicted, and how many answers that cut.
+
+        rows: expired ones that were not dropped yet among them. evicted: keys that made room for others. truncated:
+        values whose window holds less than it should, or whose key was evicted.
+        """
         return {
             group.reads[0].history.strip(): {
                 "rows": group.history.rows,
                 "keys": len(group.table),
-                "refused": group.refused,
+                "evicted": group.table.evicted,
+                "truncated": group.truncated,
             }
             for group in self._groups
         }
 
-    def run(self, batch: Batch) -> Vectors:
-        """Compute the vectors that a batch of [events] asks for; rows are the batch's own."""
-        # Where several producers write, the slowest says what may be forgotten: `topics.watermark`.
-        told = self._speaking(batch) if batch.reached is None else batch.reached
-        newest = np.maximum.accumulate(np.maximum(told, self._newest_us))
-        if len(newest):
-            self._newest_us = int(newest[-1])
+    @property
+    def sizes(self) -> dict[str, StateSize]:
+        """Return how much each history keeps at most."""
+        return {group.reads[0].history.strip(): group.size for group in self._groups}
+
+    def run(self, batch: Batch, *, end: int | None = None) -> Vectors:
+        """Compute the vectors that a batch of [events] asks for; rows are the batch's own.
+
+        end: the row at which every source has ended, if it is among them: a request that still waits is computed there.
+        """
+        told = self._clock.run(batch)
+        newest = told.newest
         records = {
             stream.name: self._usable(batch, number)
             for number, stream in enumerate(self._streams)
             if stream.name in self._sources
         }
-        asked = records[self._asking]
-        labels = self._resolve(batch, records)
+        labels = self._resolve(batch, records, told.source)
+        kept, told_labels, asked = newest, labels, Asked.at_once(records[self._asking], batch)
+        if self._waiting is not None:
+            kept = self._waiting.kept(newest)
+            asked = self._waiting.take(records[self._asking], batch, newest, end)
+            told_labels = self._waiting.take_labels(labels, newest, end)
         known: dict[str, Column] = {}
         hashed: dict[str, tuple[Hashes, NDArray[np.bool_]]] = {}
         for group in self._groups:
-            known |= group.answer(asked, records[group.stream], labels, newest, hashed)
-        evaluator = Evaluator(asked.fields, known)
-        return self._vectors(asked, [evaluator.column(feature) for feature in self._features], labels)
+            # A window of a key that one producer alone feeds is closed by the clock of that one.
+            closed = told.own if self._by_producer(group) else newest
+            known |= group.answer(asked.usable, records[group.stream], labels, closed, kept, hashed)
+        evaluator = Evaluator(asked.usable.fields, known)
+        return self._vectors(asked, [evaluator.column(feature) for feature in self._features], told_labels)
 
     def look_up(self, requests: pa.RecordBatch, time: I8, *, moves: bool = True) -> Vectors:
         """Compute the vectors of n requests as if each came next in the log, and change no byte of state.
@@ -148,15 +182,17 @@ class Engine:
         where one task brings all records in. A batch equals the loop: no request sees another.
         """
         asked = Usable(np.arange(len(time)), time, requests, Evaluator(requests))
-        told = np.maximum(time, self._newest_us) if moves else np.full(len(time), self._newest_us, np.int64)
+        newest_us = self._clock.newest_us
+        told = self._clock.peek(self._asking, requests, time, moves=moves)
         known: dict[str, Column] = {}
         hashed: dict[str, tuple[Hashes, NDArray[np.bool_]]] = {}
         for group in self._groups:
-            known |= group.look_up(asked, self._newest_us, told, hashed)
+            known |= group.look_up(asked, newest_us, told.own if self._by_producer(group) else told.newest, hashed)
         evaluator = Evaluator(requests, known)
         nothing = np.zeros(0, np.int64)
         labels = Resolved(nothing, strings([]), np.zeros(0), nothing, nothing, np.zeros((0, 0, 2), np.uint64))
-        return self._vectors(asked, [evaluator.column(feature) for feature in self._features], labels)
+        come = Asked(asked, asked.row, time, pa.nulls(len(time), pa.string()).fill_null(""))
+        return self._vectors(come, [evaluator.column(feature) for feature in self._features], labels)
 
     def run_complete(self, batch: Batch) -> Vectors:
         """Compute a whole finite history as if every record had come at its event time: truth "complete".
@@ -164,16 +200,20 @@ class Engine:
         The same kernels, on records sorted by (event time, log position). For a fresh engine.
         """
         order = np.argsort(batch.event_time, kind="stable")
-        found = self.run(batch.take(order))
-        row = order[found.row]
-        back = np.argsort(row, kind="stable")
-        labels = found.labels
+        found = self.run(batch.take(order), end=len(batch) - 1)
+        origin = order[found.asked.origin]
+        back = np.argsort(origin, kind="stable")
+        labels, asked = found.labels, found.asked
+        time, fields = asked.usable.time[back], asked.usable.fields.take(pa.array(back))
+        usable = Usable(order[found.row][back], time, fields, Evaluator(fields))
         return Vectors(
-            row[back],
+            usable.row,
             found.dense[back],
             found.ids[back],
             found.reasons[back],
             Resolved(order[labels.row], labels.id, labels.value, labels.known, labels.request_time, labels.carried),
+            Asked(usable, origin[back], asked.arrival[back], asked.id.take(pa.array(back))),
+            None if found.tokens is None else found.tokens.take(back),
         )
 
     def forget(self, source: str, key: Mapping[str, object]) -> int:
@@ -201,20 +241,36 @@ class Engine:
         arrays: dict[str, NDArray[Any]] = {}
         for number, group in enumerate(self._groups):
             arrays |= {f"{number}.{name}": array for name, array in group.snapshot().items()}
-        meta: dict[str, Any] = {"newest_us": self._newest_us, "refused": [group.refused for group in self._groups]}
+        clock, told = self._clock.snapshot()
+        arrays |= {f"clock.{name}": array for name, array in clock.items()}
+        meta: dict[str, Any] = {"clock": told, "counts": self._counts()}
         if self._resolver is not None:
             own, meta["labels"] = self._resolver.snapshot()
             arrays |= {f"labels.{name}": array for name, array in own.items()}
+        if self._waiting is not None:
+            arrays |= {f"waiting.{name}": array for name, array in self._waiting.snapshot().items()}
         return arrays, meta
 
     def restore(self, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]) -> None:
         """Stand where a snapshot stood."""
-        self._newest_us = meta["newest_us"]
+        self._clock.restore(below(arrays, "clock."), meta["clock"])
         for number, group in enumerate(self._groups):
             group.restore(below(arrays, f"{number}."))
-            group.refused = meta["refused"][number]
+            group.table.evicted, group.truncated = meta["counts"][number]
         if self._resolver is not None:
             self._resolver.restore(below(arrays, "labels."), meta["labels"])
+        if self._waiting is not None:
+            self._waiting.restore(below(arrays, "waiting."))
+
+    def _counts(self) -> list[list[int]]:
+        """Return how many keys each history evicted, and how many answers were truncated."""
+        return [[group.table.evicted, group.truncated] for group in self._groups]
+
+    def _by_producer(self, group: Group) -> bool:
+        """Return whether every key of a group is fed, and asked for, by one producer alone."""
+        if self._waiting is not None or self._sources[group.stream].producer is None:
+            return False
+        return group.asks_itself and self._sources[group.stream].producer in (group.fields or ())
 
     def _usable(self, batch: Batch, number: int) -> Usable:
         """Return the records of one source that count: those in time, and late ones if the source says `update`."""
@@ -228,13 +284,6 @@ class Engine:
             row, fields = row[kept], fields.filter(pa.array(kept))
         return Usable(row, batch.event_time[row], fields, Evaluator(fields))
 
-    def _speaking(self, batch: Batch) -> I8:
-        """Return the event time of each row that may move the watermark, and `UNSPOKEN_US` for the others."""
-        source = np.zeros(len(batch.payloads), bool)  # [events] may have gained streams that nobody here reads.
-        source[: len(self._streams)] = [stream.name in self._sources for stream in self._streams]
-        counts = source[batch.stream] & ((batch.verdict == Verdict.OK) | (batch.verdict == Verdict.LATE))
-        return np.where(counts, batch.event_time, UNSPOKEN_US)
-
     def _label_plan(self, label: Label[Any]) -> LabelPlan:
         return LabelPlan(
             after_us=label.after_us,
@@ -246,7 +295,7 @@ class Engine:
             carried=len(self._label_groups),
         )
 
-    def _resolve(self, batch: Batch, records: Mapping[str, Usable]) -> Resolved:
+    def _resolve(self, batch: Batch, records: Mapping[str, Usable], speaking: I8) -> Resolved:
         label = self._label
         if label is None or self._resolver is None:
             nothing = np.zeros(0, np.int64)
@@ -284,26 +333,21 @@ class Engine:
             value=values[order],
             id=ids.take(pa.array(order)),
             carried=np.ascontiguousarray(carried[order]),
+            told=np.concatenate([speaking[asked.row], speaking[events.row[kept]], np.full(ends, ENDED_US)])[order],
         )
         return Resolved(row[order][found.row], found.id, found.value, found.known, found.request_time, found.carried)
 
     def _ends(self, batch: Batch, label: Label[Any]) -> tuple[I8, U1]:
         """Return the rows at which a source of the label says that it has ended, and which of the two it is."""
-        rows, roles = [], []
-        for number, stream in enumerate(self._streams):
-            if stream.kind != Kind.TICK or batch.payloads[number].num_rows == 0:
-                continue
-            for row, source in zip(batch.rows_of(number), batch.payloads[number]["source"].to_pylist(), strict=True):
-                if source == label.of.name:
-                    rows.append(row)
-                    roles.append(label_kernel.REQUESTS_ENDED)
-                if source == label.events.name:
-                    rows.append(row)
-                    roles.append(label_kernel.EVENTS_ENDED)
-        return np.array(rows, np.int64), np.array(roles, np.uint8)
+        asked, events = (ended_rows(batch, self._streams, name) for name in (label.of.name, label.events.name))
+        roles = [
+            np.full(len(asked), label_kernel.REQUESTS_ENDED, np.uint8),
+            np.full(len(events), label_kernel.EVENTS_ENDED, np.uint8),
+        ]
+        return np.concatenate([asked, events]), np.concatenate(roles)
 
-    def _vectors(self, asked: Usable, columns: list[Column], labels: Resolved) -> Vectors:
-        count = len(asked.row)
+    def _vectors(self, asked: Asked, columns: list[Column], labels: Resolved) -> Vectors:
+        count = len(asked.origin)
         dense, ids = np.empty((count, len(self._dense))), np.empty((count, len(self._categories)), np.int32)
         reason = np.empty((count, len(columns)), np.uint8)
         for place, number in enumerate(self._dense):
@@ -312,7 +356,12 @@ class Engine:
         for place, number in enumerate(self._categories):
             ids[:, place] = columns[number].as_numbers()
             reason[:, len(self._dense) + place] = columns[number].reason
-        return Vectors(asked.row, dense, ids, reason, labels)
+        words = []
+        for place, number in enumerate(self._words, len(self._dense) + len(self._categories)):
+            words += [tokens] if (tokens := columns[number].tokens) is not None else []
+            reason[:, place] = columns[number].reason
+        tokens = Tokens.beside(words, self._word_starts) if words else None
+        return Vectors(asked.usable.row, dense, ids, reason, labels, asked, tokens)
 
 
 def _key_of(source: SourceSettings, keys: Sequence[Expression], values: Mapping[str, object]) -> Hashes:

@@ -1,7 +1,8 @@
 """Grouping: records that share a key with the request, and the aggregates over them."""
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, final
@@ -9,22 +10,23 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar, final
 from headrace.core.checks import is_finite, is_whole
 from headrace.core.errors import ConfigError, nearest
 from headrace.core.events import Event, columns_of
-from headrace.core.expressions import Expression, FieldColumn, Literal
+from headrace.core.expressions import Category, Expression, FieldColumn, Literal, Scalar, Several
 from headrace.core.source_settings import SourceSettings
 from headrace.core.time import Duration, duration_us
 from headrace.features.aggregates import KEEPS_TEXT, OF_ROWS, ZERO_WHEN_EMPTY, AggregateRead, Parameter
+from headrace.features.bounds import KEYS, Bounds, Bytes, bounds_of
 from headrace.features.windows import FOREVER, Decay, LastN, Session, Window, WindowLike, window_of
 
 if TYPE_CHECKING:
     from headrace.features.labels import Label
     from headrace.features.streams import Stream
+    from headrace.features.user_aggregate import Aggregate
 
 __all__ = ["REQUIRED", "Column", "Grouped", "Records", "Required"]
 
 E = TypeVar("E", bound=Event)
-Column: TypeAlias = Expression | str | float | bool | datetime | None
+Column: TypeAlias = Expression | str | float | bool | datetime | tuple[float, ...] | None
 """What stands where a column is wanted. To a type checker a field of an event has the type of its value."""
-_KEYS: Final = 1_000_000
 
 
 @final
@@ -39,7 +41,10 @@ class Required:
 REQUIRED: Final = Required()
 _DISTINCT: Final = 10_000
 """How many distinct values are counted exactly, unless the user says so."""
-_TAKES_TEXT: Final = (*KEEPS_TEXT, "distinct", "entropy", "top_share")
+_RANKS: Final = 100
+"""How many of the most frequent values can be asked for."""
+_NOT_IN_A_SUFFIX: Final = re.compile(r"[^A-Za-z0-9]+")
+_TAKES_TEXT: Final = (*KEEPS_TEXT, "counts", "distinct", "entropy", "top_share")
 _DECAYING: Final = ("count", "sum", "mean")
 
 
@@ -112,19 +117,35 @@ class Records(ABC, Generic[E]):
             raise ConfigError(where, wanted=wanted, got=repr(value) + nearest(value, columns))
         return columns[value]
 
-    def by(self, *keys: Column, equals: Column | Sequence[Column] = (), max_keys: int = _KEYS) -> "Grouped":
+    def by(
+        self,
+        *keys: Column,
+        equals: Column | Sequence[Column] = (),
+        max_keys: int = KEYS,
+        max_events_per_key: int | None = None,
+        ttl: Duration | None = None,
+        max_bytes: Bytes | None = None,
+    ) -> "Grouped":
         """Group by one or more columns.
 
-        `equals` are the request's columns that must equal the keys; left out, they are its fields of the same
-        names. At most `max_keys` keys are kept; rows of further ones are counted and left out.
+        `equals` are the request's columns that must equal the keys; left out, they are its fields of the same names.
 
-        Raises ConfigError for a key that the records do not have, or as many `equals` as there are no keys for.
+        What is kept is bounded by what the log holds, never by how much memory there is, so that results are the same
+        everywhere. At most `max_keys` keys are kept: a new one takes the place of the key that was written longest ago.
+        Of a key the newest `max_events_per_key` records before a request count, and none that is older than `ttl` when it is read.
+        `max_bytes` ("2GB") is turned into records of a key when the definition is made, or into keys where the records
+        of a key are bounded already; all aggregates of the same grouping share it. What any bound took from a window
+        shows as the reason `truncated`; `headrace check` prints what the bounds come to.
+
+        Raises ConfigError for a key that the records do not have, as many `equals` as there are no keys for, or a bound
+        that is none.
         """
         where = f"{self!r}.by"
         if not keys:
             raise ConfigError(where, wanted="at least one column", got="none")
-        if not is_whole(max_keys) or max_keys < 1:
-            raise ConfigError(f"{where} max_keys", wanted="a whole number, at least 1", got=max_keys)
+        bounds = bounds_of(
+            where, max_keys=max_keys, max_events_per_key=max_events_per_key, ttl=ttl, max_bytes=max_bytes
+        )
         several = isinstance(equals, Sequence) and not isinstance(equals, str)
         others = tuple(equals) if several and isinstance(equals, Sequence) else (equals,)
         asked = tuple(other for other in others if isinstance(other, Expression))
@@ -132,7 +153,7 @@ class Records(ABC, Generic[E]):
             raise ConfigError(f"{where} equals", wanted="columns of the request, such as Departure.origin", got=equals)
         if asked and len(asked) != len(keys):
             raise ConfigError(f"{where} equals", wanted=f"{len(keys)} columns, one a key", got=len(asked))
-        return Grouped(self, tuple(self.column(key, where) for key in keys), asked, max_keys)
+        return Grouped(self, tuple(self.column(key, where) for key in keys), asked, bounds)
 
 
 @final
@@ -148,12 +169,12 @@ class Grouped:
     """
 
     def __init__(
-        self, records: Records[Any], keys: tuple[Expression, ...], equals: tuple[Expression, ...], max_keys: int
+        self, records: Records[Any], keys: tuple[Expression, ...], equals: tuple[Expression, ...], bounds: Bounds
     ) -> None:
         self._records = records
         self._keys = keys
         self._equals = equals
-        self._max_keys = max_keys
+        self._bounds = bounds
 
     def __repr__(self) -> str:
         """Return the code that makes it, shortened."""
@@ -464,7 +485,7 @@ class Grouped:
         """Return the value below which a share `q` of the records lies, within 0.8 % of it.
 
         The record of rank ceil(q n) in order of value falls into a bucket of 1/64 of a power of two; its middle is
-        the answer, at most 1/128 of the value away.
+        the answer, at most 1/128 of the value away. The share counts to nine decimals.
         """
         if not is_finite(q) or not 0 <= q <= 1:
             raise ConfigError(f"{self!r}.quantile q", wanted="a share from 0 to 1", got=q)
@@ -487,7 +508,12 @@ class Grouped:
         offset: Duration = "0s",
         include_current: bool = False,
     ) -> Expression:
-        """Return how many different values there are: exact up to `cap`, beyond it a sketch's estimate."""
+        """Return how many different values there are; 0 for none.
+
+        It is exact up to `cap`; beyond it an estimate with a standard error of 1.2 / sqrt(cap), 1.2 % unless said
+        otherwise, for which no more than a few times `cap` values of a key are kept. Both depend on the values in the
+        window alone (adaptive sampling: P. Flajolet, "On adaptive sampling", Computing 43, 1990).
+        """
         if not is_whole(cap) or cap < 1:
             raise ConfigError(f"{self!r}.distinct cap", wanted="a whole number, at least 1", got=cap)
         return self._read(
@@ -508,7 +534,7 @@ class Grouped:
         offset: Duration = "0s",
         include_current: bool = False,
     ) -> Expression:
-        """Return the entropy of the column's values in bits; 0 for none."""
+        """Return the entropy of the column's values in bits, within 2**-31 of one; 0 for no record."""
         return self._read(
             "entropy",
             column,
@@ -528,7 +554,10 @@ class Grouped:
         offset: Duration = "0s",
         include_current: bool = False,
     ) -> Expression:
-        """Return the share of the records that have one of the `k` most frequent values."""
+        """Return the share of the records that have one of the `k` most frequent values, k up to 100.
+
+        Of a window with more than 4,096 different values it is the share among its newest 4,096 records.
+        """
         return self._read(
             "top_share",
             column,
@@ -536,7 +565,123 @@ class Grouped:
             default,
             offset=offset,
             include_current=include_current,
-            parameters={"k": self._whole("top_share k", k)},
+            parameters={"k": self._rank("top_share k", k)},
+        )
+
+    def top(
+        self,
+        column: Column,
+        window: WindowLike,
+        *,
+        k: int = 1,
+        bits: int = 16,
+        offset: Duration = "0s",
+        include_current: bool = False,
+    ) -> Expression:
+        """Return the `k` most frequent values, k up to 100, each hashed as by `hr.category`; 0 where there are fewer.
+
+        In a vector they are `card_top_country_30d_1` and so on. Of values that are equally frequent the one that came
+        last is first. Of a window with more than 4,096 different values they are those of its newest 4,096 records. A
+        read looks at every different value of its key, and for a tie at the records back to the one that decides it.
+        """
+        ranks = range(1, self._rank("top k", k) + 1)
+        named, *reads = (
+            self._read(
+                "top",
+                column,
+                window,
+                None,
+                offset=offset,
+                include_current=include_current,
+                parameters={"rank": rank} if rank else {},
+            )
+            for rank in (0, *ranks)
+        )
+        parts = zip(ranks, reads, strict=True)
+        return Several(tuple((str(rank), Category(read, bits)) for rank, read in parts), named)
+
+    def counts(
+        self,
+        column: Column,
+        window: WindowLike,
+        values: Iterable[Scalar] | None = None,
+        *,
+        offset: Duration = "0s",
+        include_current: bool = False,
+        resolution: Duration | None = None,
+    ) -> Expression:
+        """Return how many records have each of some values: of `values`, or else of the choices of a `Literal` field.
+
+        In a vector they are `card_counts_kind_24h_refund` and so on; letters and digits of a value are in its name.
+        """
+        where = f"{self!r}.counts"
+        read = self._column(where, column, texts=True)
+        chosen = tuple(values) if values is not None and not isinstance(values, str) else ()
+        if values is None and isinstance(read, FieldColumn):
+            chosen = read.choices
+        if not chosen:
+            wanted = "a list of values (a Literal field has them of its own)"
+            raise ConfigError(f"{where} values", wanted=wanted, got=values)
+        counted = tuple(
+            (
+                _NOT_IN_A_SUFFIX.sub("_", str(value)).strip("_"),
+                self.sum(read == value, window, offset=offset, include_current=include_current, resolution=resolution),
+            )
+            for value in chosen
+        )
+        return Several(counted, self._read("counts", read, window, None, offset=offset))
+
+    def last_k(
+        self,
+        column: Column,
+        k: int,
+        window: WindowLike,
+        *,
+        default: float | str | Required | None = REQUIRED,
+        offset: Duration = "0s",
+        include_current: bool = False,
+    ) -> Expression:
+        """Return the values of the newest `k` records, the newest first; `default` where there are fewer.
+
+        In a vector they are `card_last_amount_usd_7d_1` and so on; texts must be hashed, as by `hr.category`.
+        """
+        ranks = range(1, self._whole("last_k k", k) + 1)
+        reads = [
+            self._read(
+                "last",
+                column,
+                window,
+                default,
+                offset=offset,
+                include_current=include_current,
+                parameters={"rank": rank} if rank > 1 else {},
+            )
+            for rank in ranks
+        ]
+        return Several(tuple((str(rank), read) for rank, read in zip(ranks, reads, strict=True)), reads[0])
+
+    def agg(
+        self,
+        aggregate: "Aggregate",
+        column: Column,
+        window: WindowLike,
+        *,
+        default: float | Required | None = REQUIRED,
+        offset: Duration = "0s",
+        include_current: bool = False,
+    ) -> Expression:
+        """Return an aggregate of your own: see `hr.Aggregate`. It is compiled, and tried on drawn values, right here."""
+        from headrace.features.user_aggregate import code_of  # noqa: PLC0415 - a definition alone must stay light
+
+        code = code_of(f"{self!r}.agg", aggregate)
+        return self._read(
+            "agg",
+            column,
+            window,
+            default,
+            offset=offset,
+            include_current=include_current,
+            parameters={"name": code.name, "exact": int(code.exact), "code": code.text},
         )
 
     def seconds_since(self, window: WindowLike, *, default: float | Required | None = REQUIRED) -> Expression:
@@ -546,6 +691,11 @@ class Grouped:
     def _whole(self, what: str, number: int) -> int:
         if not is_whole(number) or number < 1:
             raise ConfigError(f"{self!r}.{what}", wanted="a whole number, at least 1", got=number)
+        return number
+
+    def _rank(self, what: str, number: int) -> int:
+        if self._whole(what, number) > _RANKS:
+            raise ConfigError(f"{self!r}.{what}", wanted=f"at most {_RANKS}", got=number)
         return number
 
     def _read(
@@ -592,7 +742,7 @@ class Grouped:
             include_current=include_current,
             default=given if given is None or isinstance(given, str) else float(given),
             defaulted=not isinstance(empty, Required),
-            max_keys=self._max_keys,
+            limits=self._bounds,
             parameters=tuple((parameters or {}).items()),
             resolution_us=resolution_us,
         )

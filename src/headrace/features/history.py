@@ -99,6 +99,7 @@ class History:
         out: F8,
         reason: U1,
         edges: I8 = _NO_EDGES,
+        gone: I8 | None = None,
     ) -> None:
         """Walk n operations in log order; an operation may insert a row and then read.
 
@@ -106,12 +107,14 @@ class History:
         microseconds. insert: bool[n]. read: i8[n], the row of `out` to fill, or -1. lowest: i8[n], never falling,
         within a call or from one call to the next: nothing before it is read, so that what lies before it may be
         forgotten. columns: one f8[n] a column, the values of the operations that insert; none of those may be NaN or
-        infinite. edges: i8[n, g, 2], since and until of the windows that are given, by operation.
+        infinite. edges: i8[n, g, 2], since and until of the windows that are given, by operation. gone: i8[n], where
+        an operation without a key asks for one that was evicted, a time above the least int64.
 
         out: f8[m, reads], C order. An empty window gives 0 for count and sum, the default for a mean with a prior,
-        else NaN. reason: u1[m, reads], of `core.reasons`: TRUNCATED if `lowest` cuts off a part of the window that
-        begins after the key's earliest time up to this operation, so that rows of it may be gone; else OK if the
-        window holds a row, EXPIRED if the key has or had rows elsewhere, NO_KEY if it never had.
+        else NaN. reason: u1[m, reads], of `core.reasons`: TRUNCATED if `lowest` or the plan's `age_us` cuts off a part
+        of the window that begins after the key's earliest time up to this operation, so that rows of it may be gone, or
+        if the plan's `most` or an eviction took some; else OK if the window holds a row, EXPIRED if the key has or had
+        rows elsewhere, NO_KEY if it never had.
         """
         count = len(key)
         if count == 0:
@@ -122,14 +125,29 @@ class History:
             self._reserve_keys(int(key[inserting].max()) + 1)
         if int(key.max()) >= self._used or int(key.min()) < 0:
             key = np.where(key < self._used, key, spans.NONE)
-            self._fill_empty(read[(key < 0) & (read >= 0)], out, reason)
+            asking = (key < 0) & (read >= 0)
+            self._fill_empty(read[asking], out, reason)
+            if gone is not None:
+                reason[read[asking & (gone > spans.ALWAYS)]] = reasons.TRUNCATED
         order, starts = np.empty(count, np.int64), np.empty(count + 1, np.int64)
         keys, wanted = np.empty(count, np.int64), np.empty(count, np.int64)
         groups = spans.group(key, self._state, order, starts, keys)
         moves, made = np.empty((0, spans.MOVE_COLUMNS), np.int64), 0
         if inserts:
             floor = int(lowest[0])
-            more = spans.room(groups, starts, keys, order, inserting, floor, self._state, self._ts, wanted)
+            more = spans.room(
+                groups,
+                starts,
+                keys,
+                order,
+                inserting,
+                floor,
+                self._plan.keep,
+                self._plan.most,
+                self._state,
+                self._ts,
+                wanted,
+            )
             self._reserve_slab(int(more))
             moves = np.empty((groups, spans.MOVE_COLUMNS), np.int64)
             made = spans.plan(groups, keys, wanted, self._state, self._ts, self._silences, self._free, self._top, moves)
@@ -150,6 +168,9 @@ class History:
             edges,
             self._gaps,
             self._plan.tile_us,
+            self._plan.keep,
+            self._plan.most,
+            self._plan.age_us,
             self._reads,
             self._state,
             self._ts,
@@ -183,54 +204,51 @@ class History:
             self._floor = int(lowest[np.flatnonzero(inserting)[-1]])
             self._sweep(count)
 
-    def forget(self, key: int) -> None:
-        """Drop all rows of a key, and that it ever had any; its id may then be another key's. Others keep every bit."""
-        if key < self._used:
-            self._state[key, spans.BEGIN] = self._state[key, spans.END]
-            spans.sweep(key, 1, self._used, self._floor, self._state, self._ts, self._free)
-            self._state[key, spans.OLDEST] = spans.NEVER
+    def enter(self, keys: I8, gone: I8) -> None:
+        """Know that rows of n keys that have none now were evicted, and lay before gone: i8[n]."""
+        told = gone > spans.ALWAYS
+        if told.any():
+            self._reserve_keys(int(keys.max()) + 1)
+            self._state[keys[told], spans.GONE] = gone[told]
 
-    def snapshot(self) -> dict[str, NDArray[Any]]:
+    def forget(self, keys: I8) -> None:
+        """Drop all rows of n keys, and that they ever had any; their ids may then be others'. Others keep every bit."""
+        spans.leave(keys[keys < self._used], self._state, self._ts, self._free)
+
+    def snapshot(self, order: I8 | None = None) -> dict[str, NDArray[Any]]:
         """Return each key's earliest time, and the times and values of its rows that may still be read.
 
         It depends on the operations alone, not on how they were batched or when rows were freed. Prefixes and trees
-        are derived, and not in it.
+        are derived, and not in it. order: i8[n], the keys, as key i that of `order[i]`; -1 and unknown ones have no
+        rows. Left out, it is all of them.
         """
-        begin, length = np.empty(self._used, np.int64), np.empty(self._used, np.int64)
-        spans.kept(self._state, self._ts, self._floor, begin, length)
-        return self._packed(begin, length, self._state[: self._used, spans.OLDEST].copy())
-
-    def _packed(self, begin: I8, length: I8, oldest: I8) -> dict[str, NDArray[Any]]:
-        """Return the rows at [begin, begin + length) of each key, with the earliest time of each."""
-        rows = _ranges(begin, length)
+        keys = np.arange(self._used) if order is None else np.where(order < self._used, order, spans.NONE)
+        rows, length = self._readable(keys)
+        known = keys >= 0
+        state = np.full((len(keys), spans.STATE_COLUMNS), spans.NEVER)
+        state[:, spans.GONE] = spans.ALWAYS
+        state[known] = self._state[keys[known]]
         arrays: dict[str, NDArray[Any]] = {
             "floor": np.array([self._floor], np.int64),
             "length": length,
-            "oldest": oldest,
+            "oldest": state[:, spans.OLDEST].copy(),
             "time": self._ts[rows],
         }
+        lost = np.flatnonzero(state[:, spans.GONE] > spans.ALWAYS)
+        arrays |= {"lost": lost, "gone": state[lost, spans.GONE]}
         for number in range(self._plan.columns):
             arrays[f"value{number}"] = self._values(number, rows)
         return arrays
 
-    def part(self, keys: I8) -> dict[str, NDArray[Any]]:
-        """Return a snapshot of a history that has, as key i, the rows of `keys[i]`; -1 and unknown ones have none."""
-        known = (keys >= 0) & (keys < self._used)
-        mine = np.where(known, keys, 0)
-        if self._used:
-            begin = self._state[mine, spans.BEGIN]
-            length = np.where(known, self._state[mine, spans.END] - begin, 0)
-            oldest = np.where(known, self._state[mine, spans.OLDEST], spans.NEVER)
-        else:
-            begin, length = np.zeros(len(keys), np.int64), np.zeros(len(keys), np.int64)
-            oldest = np.full(len(keys), spans.NEVER, np.int64)
-        return self._packed(begin, length, oldest)
-
     def values(self, column: int) -> F8:
         """Return a column's values of every row that may still be read."""
-        begin, length = np.empty(self._used, np.int64), np.empty(self._used, np.int64)
-        spans.kept(self._state, self._ts, self._floor, begin, length)
-        return self._values(column, _ranges(begin, length))
+        return self._values(column, self._readable(np.arange(self._used))[0])
+
+    def _readable(self, keys: I8) -> tuple[I8, I8]:
+        """Return the places of the rows of n keys that may still be read, and how many each key has."""
+        begin, length = np.empty(len(keys), np.int64), np.empty(len(keys), np.int64)
+        spans.kept(keys, self._state, self._ts, self._floor, self._plan.keep, self._plan.most, begin, length)
+        return _ranges(begin, length), length
 
     def _values(self, column: int, rows: I8) -> F8:
         return next(state for state in self._columns[column] if state.keeps_values).values(rows)
@@ -245,6 +263,7 @@ class History:
         spans.settle(length, self._state, self._top)
         self._reserve_slab(0)
         self._state[:count, spans.OLDEST] = arrays["oldest"]
+        self._state[arrays["lost"], spans.GONE] = arrays["gone"]
         rows = _ranges(self._state[:count, spans.BEGIN], length)
         self._ts[rows] = arrays["time"]
         spans.count_silences(self._state, self._ts, self._gaps, self._silences)
@@ -275,6 +294,8 @@ class History:
 
     def _sweep(self, operations: int) -> None:
         """Look at some keys a batch, in turn, so that a key that is never touched again gives its block back too."""
+        if self._plan.keep:
+            return  # Every key has rows that stay.
         count = min(1 + operations // 4, self._used)
         spans.sweep(self._swept, count, self._used, self._floor, self._state, self._ts, self._free)
         self._swept = (self._swept + count) % self._used
@@ -286,6 +307,7 @@ class History:
             grown = longer(self._state, max(_LEAST_KEYS, 1 << (count - 1).bit_length()))
             grown[size:, spans.BLOCK] = spans.NONE
             grown[size:, spans.OLDEST] = spans.NEVER
+            grown[size:, spans.GONE] = spans.ALWAYS
             self._state = grown
 
     def _reserve_slab(self, more: int) -> None:

@@ -108,11 +108,13 @@ class Resolver:
         value: F8,
         id: pa.StringArray,
         carried: NDArray[np.uint64],
+        told: I8 | None = None,
     ) -> Resolved:
         """Walk n rows in log order.
 
         role: u1[n], of `kernels.labels`. key: u8[n, 2], 128-bit hashes of what requests and events share.
         time: i8[n]. value: f8[n], of events. id: n strings, of requests. carried: u8[n, carried, 2], of requests.
+        told: i8[n], how far the row's source has come with it, where that is not its own time.
         """
         requests = np.flatnonzero(role == kernel.REQUEST)
         events = np.flatnonzero(role == kernel.EVENT)
@@ -135,6 +137,7 @@ class Resolver:
             role,
             dense,
             time,
+            time if told is None else told,
             value,
             item,
             _HOW[plan.how],

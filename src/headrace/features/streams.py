@@ -6,7 +6,7 @@ Grammar: stream[.where(condition)].by(keys).aggregate(column, window, default=).
 from collections.abc import Mapping
 from typing import Final, TypeVar, final
 
-from headrace.core.checks import check_name
+from headrace.core.checks import check_name, is_whole
 from headrace.core.errors import ConfigError
 from headrace.core.events import Event, event_schema
 from headrace.core.expressions import Expression, FieldColumn, Kind
@@ -22,6 +22,8 @@ __all__ = ["Stream", "source"]
 
 E = TypeVar("E", bound=Event)
 R = TypeVar("R", bound=Event)
+_PRODUCERS: Final = 10_000
+_PRODUCERS_MAX: Final = 1_000_000
 _RESERVED: Final = ("tick", "rejected", "events", "label")
 
 
@@ -86,13 +88,17 @@ class Stream(Records[E]):
         both = condition if self.condition is None else self.condition & condition
         return Stream(self.settings, self.event, condition=both, origin=self.source)
 
-    def vector(self, name: str, /, *features: Column, **named: Column) -> "Vector[E]":
+    def vector(self, name: str, /, *features: Column, wait: Duration | None = None, **named: Column) -> "Vector[E]":
         """Return a vector of features, asked for by each record of this source.
+
+        With `wait`, each is computed when the highest event time less the wait has reached the record's own: then what
+        was known agrees with what had happened, for all that comes no later than the wait. It still sees what happened
+        strictly before the record.
 
         A keyword names its feature; one without gets the name of its field, or key_aggregate_column_unit_window.
         Raises ConfigError for whatever cannot be a feature; see `Vector`.
         """
-        return Vector(self, name, features, named)
+        return Vector(self, name, features, named, wait)
 
     def label(
         self,
@@ -128,13 +134,22 @@ def source(
     max_future_skew: Duration = "5min",
     arrived: Column = None,
     delay: Duration = "0s",
+    duplicates: Duration = "2d",
+    producer: Column = None,
+    silent: Duration | None = None,
+    max_producers: int | None = None,
 ) -> Stream[E]:
     """Return a source of events. Where its records come from is said in headrace.toml.
 
     time: the field that says when it happened. id: the field by which a second copy is known. disorder: how far a
     record may stand behind the newest. late: what becomes of one that stands further behind. max_future_skew: how
     far its time may lie ahead of its arrival. arrived: the field that says when it came (of a history), else the
-    event time plus `delay`.
+    event time plus `delay`. duplicates: the event time over which an id is known again.
+
+    producer: the field that names who sent a record, each by a clock of its own. "The newest" is then that of the
+    record's own producer, and the source has come as far as the slowest of them. silent: one is waited for until the
+    others have told of this much event time without it (1h). max_producers: records of further ones are rejected and
+    counted (10,000).
 
     >>> import headrace as hr
     >>> from datetime import datetime
@@ -165,6 +180,15 @@ def source(
     at = field(time, "time", "time")
     if at is None or schema.field(at).nullable:
         raise ConfigError(f"{where} time", wanted="a datetime field that is never None", got=repr(time))
+    named = field(producer, "producer", "text")
+    if named is None and (silent is not None or max_producers is not None):
+        raise ConfigError(f"{where} producer", wanted="the field that names who sent a record", got="none")
+    if named is not None and schema.field(named).nullable:
+        raise ConfigError(f"{where} producer", wanted="a text field that is never None", got=repr(producer))
+    most = _PRODUCERS if max_producers is None else max_producers
+    if not is_whole(most) or not 1 <= most <= _PRODUCERS_MAX:
+        wanted = f"a whole number from 1 to {_PRODUCERS_MAX:,}"
+        raise ConfigError(f"{where} max_producers", wanted=wanted, got=max_producers)
     if late not in {"update", "aside", "drop"}:
         raise ConfigError(f"{where} late", wanted="'update', 'aside' or 'drop'", got=late)
     settings = SourceSettings(
@@ -177,6 +201,10 @@ def source(
         disorder_us=duration_us(f"{where} disorder", disorder),
         late=late,
         max_future_skew_us=duration_us(f"{where} max_future_skew", max_future_skew),
+        duplicate_horizon_us=duration_us(f"{where} duplicates", duplicates),
         delay_us=duration_us(f"{where} delay", delay),
+        producer=named,
+        silent_us=duration_us(f"{where} silent", "1h" if silent is None else silent),
+        max_producers=most,
     )
     return Stream(settings, event)

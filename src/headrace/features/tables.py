@@ -9,14 +9,16 @@ import pyarrow.compute as pc
 
 from headrace.core import reasons
 from headrace.core.errors import ConfigError, nearest
-from headrace.core.records import I8, Batch, Kind, StreamSchema, Verdict
+from headrace.core.records import F8, I4, I8, U1, Batch, Kind, StreamSchema, Verdict
 from headrace.core.schema import NO_DEFAULT, FieldSchema
 from headrace.core.source_settings import SourceSettings
+from headrace.core.tokens import Tokens
 from headrace.features.engine import Engine, Vectors
 from headrace.features.labels import Label
-from headrace.features.vector import Vector
+from headrace.features.producers import Producers
+from headrace.features.vector import Vector, aggregates_of
 
-__all__ = ["Truth", "compute", "typed_table"]
+__all__ = ["Truth", "check_leak", "compute", "run_in_pieces", "typed_table"]
 
 Truth: TypeAlias = Literal["served", "complete"]
 _PIECE: Final = 65_536
@@ -33,6 +35,8 @@ def compute(vector: Vector[Any], label: Label[Any] | None, tables: Mapping[str, 
     """
     if truth not in ("served", "complete"):
         raise ConfigError("truth", wanted="'served' or 'complete'", got=truth)
+    if truth == "complete":
+        check_leak(vector)
     sources = [stream.settings for stream in vector.streams()]
     for name in tables:
         if name not in {source.name for source in sources}:
@@ -44,8 +48,33 @@ def compute(vector: Vector[Any], label: Label[Any] | None, tables: Mapping[str, 
     if truth == "complete":
         found = [(0, engine.run_complete(batch))]
     else:
-        found = [(start, engine.run(batch.slice(start, start + _PIECE))) for start in range(0, len(batch), _PIECE)]
+        found = run_in_pieces(engine, batch)
     return _table(vector, batch, found)
+
+
+def run_in_pieces(engine: Engine, batch: Batch) -> list[tuple[int, Vectors]]:
+    """Run an engine over a whole finite history; return what each piece gave, behind the row with which it began."""
+    edges = [(start, min(start + _PIECE, len(batch))) for start in range(0, len(batch), _PIECE)]
+    return [
+        (start, engine.run(batch.slice(start, stop), end=stop - start - 1 if stop == len(batch) else None))
+        for start, stop in edges
+    ]
+
+
+def check_leak(vector: Vector[Any]) -> None:
+    """Refuse, for truth "complete", features of a label whose answers are back-dated.
+
+    They come later than they happen, and "complete" would show them from the time at which they happened.
+
+    Raises ConfigError, naming the feature, unless the answers arrive when they happen.
+    """
+    for name, feature in vector.features.items():
+        for read in aggregates_of(feature):
+            settings = None if read.label is None else read.label.events.settings
+            if settings is not None and (settings.arrived is not None or settings.delay_us):
+                wanted = "truth 'served': under 'complete' it would see answers before they had come"
+                got = f"a label of {settings.name!r}, whose events arrive later than they happen"
+                raise ConfigError(f"feature {name!r}", wanted=wanted, got=got)
 
 
 def typed_table(source: SourceSettings, tables: Mapping[str, object]) -> pa.Table:
@@ -77,13 +106,19 @@ def _typed(where: str, field: FieldSchema, column: pa.ChunkedArray) -> pa.Chunke
     try:
         typed = column.cast(field.arrow)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise ConfigError(where, wanted=f"a {field.kind}", got=str(error)) from error
+        wanted = f"{field.length} numbers" if field.length else f"a {field.kind}"
+        raise ConfigError(where, wanted=wanted, got=str(error)) from error
     if field.kind == "number":
         typed = pc.if_else(pc.is_nan(typed), pa.scalar(None, field.arrow), typed)
+        if pc.any(pc.is_inf(typed)).as_py():
+            raise ConfigError(where, wanted="finite numbers", got="an infinite one")
+    each = pa.chunked_array([chunk.flatten() for chunk in typed.chunks], pa.float64()) if field.length else typed
+    if field.length and (each.null_count or not pc.all(pc.is_finite(each), min_count=0).as_py()):
+        raise ConfigError(where, wanted=f"{field.length} finite numbers in every row", got="one that is not")
     if typed.null_count and not field.nullable:
         raise ConfigError(where, wanted="a value in every row", got=f"{typed.null_count} without one")
     for bound, outside in ((field.ge, pc.less), (field.le, pc.greater)):
-        if bound is not None and pc.any(outside(typed, bound)).as_py():
+        if bound is not None and pc.any(outside(each, bound)).as_py():
             raise ConfigError(where, wanted=f"values from {field.ge} to {field.le} {field.unit}", got="one outside")
     return typed
 
@@ -106,10 +141,12 @@ def _merged(sources: Sequence[SourceSettings], tables: Mapping[str, object]) -> 
     for number, (source, table) in enumerate(zip(sources, typed, strict=True)):
         mine = np.flatnonzero(stream == number)
         times = happened[order][mine]
-        newest = np.maximum.accumulate(np.concatenate([times[:1], times[:-1]])) if len(times) else times
-        verdict[mine[times < newest - source.disorder_us]] = Verdict.LATE
         whole = table.take(pa.array(row[mine])).combine_chunks()
         payloads.append((whole.to_batches() or [pa.RecordBatch.from_pylist([], whole.schema)])[0])
+        newest = np.maximum.accumulate(times)
+        if source.producer is not None:
+            newest = np.maximum(Producers(source).speak(payloads[-1], times)[0], times)
+        verdict[mine[times < newest - source.disorder_us]] = Verdict.LATE
     ids = pa.repeat(pa.scalar("", pa.string()), len(order))
     return Batch(arrived[order], row, stream, happened[order], arrived[order], verdict, ids, tuple(payloads))
 
@@ -121,20 +158,29 @@ def _times(column: pa.ChunkedArray) -> I8:
 
 def _table(vector: Vector[Any], batch: Batch, found: Sequence[tuple[int, Vectors]]) -> pa.Table:
     """Return the vectors in the order of the table that asked: `sub` holds each record's row there."""
-    row = np.concatenate([start + vectors.row for start, vectors in found])
+    row = np.concatenate([start + vectors.asked.origin for start, vectors in found])
     back = np.argsort(batch.sub[row], kind="stable")
-    blocks = vector.blocks()
     dense = np.concatenate([vectors.dense for _, vectors in found])[back]
+    words = [vectors.tokens for _, vectors in found if vectors.tokens is not None]
+    tokens = Tokens.joined(words).take(back) if words else None
     ids = np.concatenate([vectors.ids for _, vectors in found])[back]
     reason = np.concatenate([vectors.reasons for _, vectors in found])[back]
-    names = (*blocks.dense, *blocks.categories)
-    values = {
-        **{name: dense[:, place] for place, name in enumerate(blocks.dense)},
-        **{name: ids[:, place] for place, name in enumerate(blocks.categories)},
-    }
-    columns = {"_event_time": pa.array(batch.event_time[row][back]).cast(pa.timestamp("us", tz="UTC"))}
-    columns |= {name: pa.array(values[name], from_pandas=True) for name in vector.features}
-    texts = pa.array(reasons.NAMES)
+    return feature_table(vector, batch.event_time[row][back], dense, ids, reason, tokens)
+
+
+def feature_table(
+    vector: Vector[Any], time: I8, dense: F8, ids: I4, reason: U1, tokens: Tokens | None = None
+) -> pa.Table:
+    """Return n vectors as a table: `_event_time`, one column a feature, and `_reason_<feature>` for each.
+
+    time: i8[n]. dense: f8[n, d]. ids: i4[n, c]. reason: u1[n, d + c + w] and tokens, as in `Vectors`.
+    """
+    blocks = vector.blocks()
+    names = blocks.names
+    values = blocks.columns(dense, ids, tokens)
+    columns = {"_event_time": pa.array(time).cast(pa.timestamp("us", tz="UTC"))}
+    columns |= {name: values[name] for name in vector.features}
+    texts = pa.array(reasons.NAMES).take(pa.array(reason.T.reshape(-1)))  # At once: a call a feature costs more.
     for name in vector.features:
-        columns[f"_reason_{name}"] = texts.take(pa.array(reason[:, names.index(name)]))
+        columns[f"_reason_{name}"] = texts.slice(names.index(name) * len(time), len(time))
     return pa.table(columns)

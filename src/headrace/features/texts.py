@@ -13,11 +13,15 @@ from headrace.features.keys import KeyTable, hash_columns
 __all__ = ["Texts"]
 
 _LEAST: Final = 1024
+_LEVEL_BITS: Final = 6
+_LEVELS: Final = 40
 
 
 @final
 class Texts:
     """A number for each text that some row still has; which one depends on the past, and is never seen.
+
+    Its last 6 bits depend on the text alone: how many zeros its hash ends in. So texts can be sampled by their numbers.
 
     >>> texts = Texts()
     >>> codes = texts.codes(pa.array(["b", "a", "b"]))
@@ -46,7 +50,9 @@ class Texts:
                 grown[: len(self._texts)] = self._texts
                 self._texts = grown
             self._texts[ids[new]] = column.take(pa.array(new)).to_pylist()
-        return ids.astype(np.float64)
+        below = (hashes[:, 0] & (~hashes[:, 0] + np.uint64(1))) - np.uint64(1)  # Ones in place of the last zeros.
+        levels = np.minimum(np.bitwise_count(below), _LEVELS)
+        return ((ids << _LEVEL_BITS) + levels).astype(np.float64)
 
     def texts(self, codes: F8) -> pa.StringArray:
         """Return the text of each of n numbers, null for NaN."""
@@ -54,12 +60,12 @@ class Texts:
         if missing.all():
             return pa.nulls(len(codes), pa.string())
         used, place = np.unique(np.where(missing, codes[~missing][0], codes), return_inverse=True)
-        known = pa.array(self._texts[used.astype(np.int64)], pa.string())
+        known = pa.array(self._texts[_ids_of(used)], pa.string())
         return known.take(pa.array(place, mask=missing))
 
     def collect(self, live: F8) -> None:
         """Forget every text but those of the numbers given: f8[n], with repetitions."""
-        gone = np.setdiff1d(self._ids(), live.astype(np.int64))
+        gone = np.setdiff1d(self._ids(), _ids_of(live))
         self._table.remove(gone)
         self._texts[gone] = 0
         self._kept = len(self._table)
@@ -70,7 +76,7 @@ class Texts:
         order = np.argsort(first, kind="stable")
         rank = np.empty(len(used), np.float64)
         rank[order] = np.arange(len(used))
-        encoded = [self._texts[int(code)].encode() for code in used[order]]
+        encoded = [text.encode() for text in self._texts[_ids_of(used[order])]]
         sizes = np.array([len(text) for text in encoded], np.int64)
         return rank[place], {"sizes": sizes, "bytes": np.frombuffer(b"".join(encoded), np.uint8).copy()}
 
@@ -87,3 +93,9 @@ class Texts:
         """Return the numbers in use."""
         used: I8 = np.flatnonzero([isinstance(text, str) for text in self._texts[: self._table.top]])
         return used
+
+
+def _ids_of(codes: F8) -> I8:
+    """Return the numbers without what they say of the hash."""
+    ids: I8 = codes.astype(np.int64) >> _LEVEL_BITS
+    return ids

@@ -68,33 +68,40 @@ def add(hashes: U8, table: I4, keys: U8, free: I4, counts: I8, ids: I8) -> None:
 
 
 @njit(cache=True, nogil=True)
-def remove(ids: I8, table: I4, keys: U8, free: I4, counts: I8) -> int:
-    """Forget n keys by their ids, which may then be used again; return how many of them were not known.
+def vacate(gone: int, table: I4, keys: U8) -> bool:
+    """Take an id out of the table; return whether it was there.
 
     Later keys of a run move back into the gap (Knuth 6.4, algorithm R), so that no tombstone is needed.
     """
     mask = table.shape[0] - 1
+    place = _home(keys[gone, 0], mask)
+    while table[place] != gone and table[place] != EMPTY:
+        place = (place + 1) & mask
+    if table[place] == EMPTY:
+        return False
+    table[place] = EMPTY
+    hole = place
+    place = (place + 1) & mask
+    while table[place] != EMPTY:
+        home = _home(keys[table[place], 0], mask)
+        if ((place - home) & mask) >= ((place - hole) & mask):
+            table[hole] = table[place]
+            table[place] = EMPTY
+            hole = place
+        place = (place + 1) & mask
+    return True
+
+
+@njit(cache=True, nogil=True)
+def remove(ids: I8, table: I4, keys: U8, free: I4, counts: I8) -> int:
+    """Forget n keys by their ids, which may then be used again; return how many of them were not known."""
     unknown = 0
     for row in range(ids.shape[0]):
-        gone = np.int32(ids[row])
-        place = _home(keys[gone, 0], mask)
-        while table[place] != gone and table[place] != EMPTY:
-            place = (place + 1) & mask
-        if table[place] == EMPTY:
+        if vacate(ids[row], table, keys):
+            free[counts[FREE]] = np.int32(ids[row])
+            counts[FREE] += 1
+        else:
             unknown += 1
-            continue
-        table[place] = EMPTY
-        hole = place
-        place = (place + 1) & mask
-        while table[place] != EMPTY:
-            home = _home(keys[table[place], 0], mask)
-            if ((place - home) & mask) >= ((place - hole) & mask):
-                table[hole] = table[place]
-                table[place] = EMPTY
-                hole = place
-            place = (place + 1) & mask
-        free[counts[FREE]] = gone
-        counts[FREE] += 1
     return unknown
 
 

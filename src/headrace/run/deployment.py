@@ -24,6 +24,7 @@ from headrace.features.engine import Engine
 from headrace.models.contract import Columns
 from headrace.run.clock import Clock
 from headrace.run.passing import passed
+from headrace.run.sampling import Sampling
 from headrace.run.task import IngestTask, StageTask, Task
 from headrace.run.worker import Placed
 from headrace.stages.act import Act, Outlet
@@ -60,7 +61,7 @@ from headrace.topics.writer import Writer
 if TYPE_CHECKING:
     from headrace.run.pipeline import Pipeline
 
-__all__ = ["EVENTS", "INPUTS", "OUTPUTS", "STAGES", "TOPICS", "Deployment", "event_streams"]
+__all__ = ["EVENTS", "INPUTS", "OUTPUTS", "STAGES", "TOPICS", "VERIFY", "Deployment", "event_streams"]
 
 STAGES: Final = ("ingest", "featurize", "predict", "join", "learn", "watch", "judge", "respond", "act", "command")
 WATCHED: Final = ("features", "predictions", "examples")
@@ -71,6 +72,11 @@ COMMANDS: Final = "commands"
 TOPICS: Final = (EVENTS, "features", "predictions", "examples", "sketches", "control", "inbox", COMMANDS)
 SHARED: Final = (EVENTS, COMMANDS)
 """The topics that belong to no generation."""
+VERIFY: Final = "verify"
+OF_VECTORS: Final = ("features", "featurize", VERIFY)
+"""The topic and the tasks that belong to a vector: every pipeline with the same `vectors_fingerprint` has them."""
+_VECTORS: Final = "vectors"
+_CONTROL: Final = "control"
 _INBOX: Final = "inbox"
 _EVENTS_COMMAND: Final = "events_command"
 _INGEST_APART: Final = "ingest."
@@ -101,7 +107,8 @@ def _with_defaults(source: SourceSettings) -> pa.Schema:
 class Deployment:
     """Where and how a pipeline runs: log, places for blobs (none: no snapshots), clock, and history or live.
 
-    In history nothing reads a clock, and `predict` waits for the promises of `learn` and `judge`.
+    In history nothing reads a clock, and `predict` waits for the promises of `learn` and `judge`. `verify_share` is the
+    share of the vectors that a worker with `featurize` recomputes meanwhile (`run.sampling`).
     """
 
     pipeline: "Pipeline[Any]"
@@ -109,15 +116,24 @@ class Deployment:
     blobs: Callable[[str], Blobs] | None
     clock: Clock
     live: bool = False
+    verify_share: float = 0.0
 
     @property
     def generation(self) -> str:
         """Return the generation: 16 hex digits of the pipeline's fingerprint and the engine number."""
         return self.pipeline.fingerprint
 
+    def generation_of(self, name: str) -> str:
+        """Return the generation of a task or topic: [features] has that of its vectors, "" is that of [events]."""
+        if name in SHARED or name in ("ingest", _EVENTS_COMMAND) or name.startswith(_INGEST_APART):
+            return ""
+        return self.pipeline.vectors_fingerprint if name in OF_VECTORS else self.generation
+
     def topic_name(self, name: str) -> str:
         """Return the full name of a topic: [events] belongs to no generation, all others do."""
-        return name if name in SHARED else f"{self.pipeline.name}.{self.generation[:8]}.{name}"
+        if name in SHARED:
+            return name
+        return f"{_VECTORS if name in OF_VECTORS else self.pipeline.name}.{self.generation_of(name)[:8]}.{name}"
 
     def topic(self, name: str) -> Topic:
         """Open or make one topic of the picture."""
@@ -126,7 +142,13 @@ class Deployment:
     def columns(self) -> Columns:
         """Return what the model is told of the vector."""
         blocks = self.pipeline.features.blocks()
-        return Columns(dense=blocks.dense, categories=blocks.categories, sizes=blocks.sizes)
+        return Columns(
+            dense=blocks.dense,
+            categories=blocks.categories,
+            sizes=blocks.sizes,
+            tokens=blocks.tokens,
+            token_sizes=blocks.token_sizes,
+        )
 
     def merged_sources(self) -> tuple[SourceSettings, ...]:
         """Return the sources that one ingest task merges: those with which [events] was made, in its order.
@@ -168,7 +190,7 @@ class Deployment:
                 raise ConfigError("stages", wanted=f"some of {', '.join(STAGES)}", got=stage + nearest(stage, STAGES))
         makers: Mapping[str, Callable[[], list[Placed]]] = {
             "ingest": lambda: self._ingests(ingest, added or {}),
-            "featurize": lambda: [self._placed("featurize", self.featurize(), EVENTS, ("predict",))],
+            "featurize": lambda: [self._placed("featurize", self.featurize(), EVENTS, ("predict",)), *self._verify()],
             "predict": lambda: [self._placed("predict", self._predict(), "features", answers=self.live)],
             "join": lambda: [self._placed("join", self._join(), "predictions")],
             "learn": lambda: [self._placed("learn", self._learn(), "examples")],
@@ -189,9 +211,31 @@ class Deployment:
         """Return a view of [control] from where it may be read."""
         return ControlView(self.topic("control"), promises=promises, summaries=self.summaries(), bundles=self.bundles())
 
-    def _skipped(self, task: str) -> frozenset[Position]:
-        """Return what a task leaves out of its input, as [control] says now."""
-        control = self.control()
+    def skipped(self, task: str) -> frozenset[Position]:
+        """Return what a task leaves out of its input, as [control] says now.
+
+        A task that several pipelines share leaves out what any of them was told to.
+        """
+        if task not in OF_VECTORS:
+            return self._skips(self.control(), task)
+        name = self.recorded(task)
+        views = [self.control()]
+        for topic in map(self.log.open, self.log.names()):
+            manifest = topic.manifest
+            if (
+                manifest.generation
+                and manifest.topic.endswith(f".{_CONTROL}")
+                and manifest.generation != self.generation
+            ):
+                views.append(ControlView(topic, summaries=self.summaries(manifest.generation)))
+        return frozenset().union(*(self._skips(view, name) for view in views))
+
+    def recorded(self, task: str) -> str:
+        """Return a task as commands in [control] name it: one that is shared with its generation."""
+        return f"{task}.{self.generation_of(task)}" if task in OF_VECTORS else task
+
+    @staticmethod
+    def _skips(control: ControlView, task: str) -> frozenset[Position]:
         control.follow()
         return control.skipped(task)
 
@@ -199,16 +243,16 @@ class Deployment:
         """Return the place of the large bundles of this generation."""
         return Bundles(self.blobs(f"bundles/{self.generation[:8]}") if self.blobs is not None else None)
 
-    def summaries(self) -> Blobs | None:
-        """Return the place of what is kept of [control] below its cut."""
-        return self.blobs(f"control/{self.generation[:8]}") if self.blobs is not None else None
+    def summaries(self, generation: str | None = None) -> Blobs | None:
+        """Return the place of what is kept of [control] below its cut, of this generation or another."""
+        return self.blobs(f"control/{(generation or self.generation)[:8]}") if self.blobs is not None else None
 
     def snapshots(self, task: str, generation: str | None = None) -> Snapshots | None:
         """Return the snapshots of one task, of this generation or another; None if there is no place for any."""
         if self.blobs is None:
             return None
-        shared = task in ("ingest", _EVENTS_COMMAND) or task.startswith(_INGEST_APART)
-        suffix = "" if shared else f".{(generation or self.generation)[:8]}"
+        own = self.generation_of(task)
+        suffix = f".{(generation or own)[:8]}" if own else ""
         return Snapshots(self.blobs(f"snapshots/{task}{suffix}"))
 
     def engine(self) -> Engine:
@@ -257,7 +301,7 @@ class Deployment:
         outputs = {topic: self.topic(topic) for topic in OUTPUTS[name.split(".", maxsplit=1)[0]]}
         writers = {topic: Writer(opened, name) for topic, opened in outputs.items()}
         task: Task = StageTask(
-            name, stage, self._reader(source), writers, self.snapshots(name), skipped=lambda: self._skipped(name)
+            name, stage, self._reader(source), writers, self.snapshots(name), skipped=lambda: self.skipped(name)
         )
         return Placed(task=task, patience=patience, readers=readers, answers=answers)
 
@@ -271,7 +315,23 @@ class Deployment:
             output="features",
             dense=len(columns.dense),
             ids=len(columns.categories),
+            words=len(columns.tokens),
         )
+
+    def _verify(self) -> list[Placed]:
+        """Return the task that recomputes a share of the vectors, if there is to be one."""
+        if not self.verify_share:
+            return []
+        task = Sampling(
+            vector=self.pipeline.features,
+            sources=self.pipeline.source_settings(),
+            features=self.topic("features"),
+            events=self.events_reader,
+            share=self.verify_share,
+            skipped=lambda: self.skipped("featurize"),
+            snapshots=self.snapshots(VERIFY),
+        )
+        return [Placed(task=task, patience=2)]
 
     def _predict(self) -> Predict:
         return Predict(
@@ -282,6 +342,7 @@ class Deployment:
             control=self.control(promises=("learn", "judge")),
             output="predictions",
             now_us=self.clock.now_us if self.live else None,
+            wait_us=self.pipeline.features.wait_us or 0,
         )
 
     def _join(self) -> Join:
@@ -291,6 +352,7 @@ class Deployment:
             output="examples",
             dense=len(columns.dense),
             ids=len(columns.categories),
+            words=len(columns.tokens),
         )
 
     def _learn(self) -> Learn:
@@ -334,7 +396,8 @@ class Deployment:
 
     def _too_late(self, command: Mapping[str, Any]) -> str:
         """Return why a skip comes too late, if it does."""
-        task, place = command["task"], Position(command["offset"], sub_of(command["row"]))
+        told, place = command["task"], Position(command["offset"], sub_of(command["row"]))
+        task = next((name for name in OF_VECTORS if told == self.recorded(name)), told)
         outputs = [self.topic(name) for name in OUTPUTS[task.partition(".")[0]]]
         return passed(task, place, outputs, self.snapshots(task))
 
@@ -351,7 +414,7 @@ class Deployment:
 
     def _manifests(self) -> dict[str, Manifest]:
         columns = self.columns()
-        dense, ids = len(columns.dense), len(columns.categories)
+        dense, ids, words = len(columns.dense), len(columns.categories), len(columns.tokens)
         watches = tuple(f"watch.{topic}" for topic in WATCHED)
 
         def derived(name: str, streams: tuple[StreamSchema, ...], *producers: str, digested: bool) -> Manifest:
@@ -359,7 +422,7 @@ class Deployment:
                 topic=self.topic_name(name),
                 streams=streams,
                 producers=producers,
-                generation=self.generation,
+                generation=self.generation_of(name),
                 digested=digested,
             )
 
@@ -372,9 +435,9 @@ class Deployment:
                 acting=self.generation,
             ),
             COMMANDS: Manifest(topic=COMMANDS, streams=(COMMAND,), producers=("door",)),
-            "features": derived("features", feature_streams(dense, ids), "featurize", digested=True),
-            "predictions": derived("predictions", prediction_streams(dense, ids), "predict", digested=False),
-            "examples": derived("examples", example_streams(dense, ids), "join", digested=True),
+            "features": derived("features", feature_streams(dense, ids, words), "featurize", digested=True),
+            "predictions": derived("predictions", prediction_streams(dense, ids, words), "predict", digested=False),
+            "examples": derived("examples", example_streams(dense, ids, words), "join", digested=True),
             "sketches": derived("sketches", SKETCHES, *watches, digested=False),
             "control": derived("control", CONTROL, "learn", "judge", "respond", "command", digested=False),
             _INBOX: derived(_INBOX, INBOX, "door", digested=False),

@@ -1,24 +1,27 @@
 """explain: what one prediction was made of, found again in the log by plain search, not by the engine."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isnan
 from typing import Any, Final, final
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.core import reasons
 from headrace.core.errors import ConfigError
-from headrace.core.expressions import Expression
+from headrace.core.position import START, Position
 from headrace.core.records import Batch, Verdict
-from headrace.core.time import ENDED_US, UNSPOKEN_US, instant_text
+from headrace.core.time import UNSPOKEN_US, duration_text, instant_text
 from headrace.features.aggregates import AggregateRead
-from headrace.features.evaluator import Evaluator
 from headrace.features.vector import aggregates_of
+from headrace.features.windows import Decay, Hopping, LastN, Session, Tumbling
+from headrace.run.behind import Request, Search, labels_in, watched
+from headrace.run.definition import Past, Seen, seen, value_of
 from headrace.run.deployment import EVENTS, Deployment
 from headrace.run.skipped import without
-from headrace.run.taken import taken, taken_rows
+from headrace.run.taken import taken, taken_from
+from headrace.topics.frame import empty_batch
 
 __all__ = ["Explanation", "explain"]
 
@@ -57,7 +60,8 @@ def explain(deployment: Deployment, id: str) -> Explanation:
     control.follow()
     topic = deployment.topic(EVENTS)
     begin = topic.begin(0)
-    events = without(taken_rows(topic), control.skipped("featurize"))
+    sources = {source.name: source for source in pipeline.source_settings()}
+    events = without(watched(_events(deployment), topic.manifest.streams, sources), deployment.skipped("featurize"))
     names = [stream.name for stream in topic.manifest.streams]
     asking = names.index(pipeline.features.of.name)
     row = _row_of(events, asking, id)
@@ -73,9 +77,13 @@ def explain(deployment: Deployment, id: str) -> Explanation:
         got = f"{id}, which waits{' or was trimmed from [features] or [predictions]' if gone else ''}"
         raise ConfigError("explain", wanted="a request that was answered", got=got)
     blocks = pipeline.features.blocks()
-    values = dict(zip((*blocks.dense, *blocks.categories), [*vector["dense"], *vector["ids"]], strict=True))
-    codes = dict(zip((*blocks.dense, *blocks.categories), vector["reasons"], strict=True))
-    search = _Search(deployment, events, names, row, time_us, fields, trimmed=begin > 0)
+    values = blocks.values(vector)
+    codes = dict(zip(blocks.names, vector["reasons"], strict=True))
+    labels = labels_in(taken(deployment.topic("features"))) if _asks_labels(deployment) else ()
+    search = Search(events, topic.manifest.streams, sources, labels)
+    computed = None if pipeline.features.wait_us is None else search.row_at(_cause(deployment, id))
+    asked = search.request(row, computed)
+    kept_us = int(events.event_time.min()) if begin > 0 else UNSPOKEN_US
     features = []
     for name, feature in pipeline.features.features.items():
         features.append(
@@ -84,7 +92,9 @@ def explain(deployment: Deployment, id: str) -> Explanation:
                 "value": values[name],
                 "reason": reasons.NAMES[codes[name]],
                 "is": feature.canonical,
-                "windows": [search.window(read) for read in aggregates_of(feature)],
+                "windows": [
+                    _window(search, asked, read, kept_us=kept_us, reason=codes[name]) for read in aggregates_of(feature)
+                ],
             }
         )
     request = {key: column[0] for key, column in fields.to_pydict().items()}
@@ -104,103 +114,96 @@ def explain(deployment: Deployment, id: str) -> Explanation:
     )
 
 
-@final
-class _Search:
-    """Finds the records behind an aggregate: those with the request's key, in its window, above it in the log."""
+def _window(search: Search, request: Request, read: AggregateRead, *, kept_us: int, reason: int) -> dict[str, Any]:
+    """Return the window that an aggregate read, how many records lie in it, the newest of them, and what is special.
 
-    def __init__(
-        self,
-        deployment: Deployment,
-        events: Batch,
-        names: list[str],
-        row: int,
-        time_us: int,
-        fields: pa.RecordBatch,
-        *,
-        trimmed: bool,
-    ) -> None:
-        self._kept_us = int(events.event_time.min()) if trimmed else UNSPOKEN_US
-        self._deployment = deployment
-        self._events = events
-        self._names = names
-        self._row = row
-        self._time_us = time_us
-        self._asked = Evaluator(fields)
+    kept_us: the earliest event time that is kept in the log, UNSPOKEN_US if nothing was trimmed.
+    """
+    past, described = search.past(request, read)
+    told_us = search.told_us(request, read)
+    found = seen(read, request.time_us, told_us, past)
+    newest = found.places[-_SHOWN:]
+    weights = found.weights[-_SHOWN:]
+    shown = []
+    for order, (place, entry) in enumerate(zip(newest, described(newest), strict=True)):
+        weight = {"weight": weights[order]} if weights else {}
+        late = {"late": "came after the window was closed"} if _came_late(read, past[place], found) else {}
+        shown.append({"event_time": instant_text(past[place].time_us), **entry, **weight, **late})
+    whole = found.since_us >= kept_us
+    return {
+        "aggregate": read.operation,
+        "of": read.records.name + (" label" if read.of_label else ""),
+        "window": read.window.canonical,
+        "since": instant_text(found.since_us),
+        "until": instant_text(found.until_us),
+        "records": len(found.places),
+        "value": _value(read, request.time_us, found, past),
+        "whole": whole,
+        "note": "; ".join(_notes(read, found, len(past), told_us, reason, whole=whole)),
+        "newest": shown[::-1],
+    }
 
-    def window(self, read: AggregateRead) -> dict[str, Any]:
-        """Return the window, how many kept records lie in it, whether it may reach back to trimmed ones, the newest."""
-        until_us = self._time_us - read.offset_us + int(read.include_current)
-        reach_us = read.window.reach_us
-        since_us = UNSPOKEN_US if reach_us >= ENDED_US else self._time_us - read.offset_us - reach_us
-        found = self._of_label(read) if read.of_label else self._of_source(read)
-        inside = [entry for entry in found if since_us <= entry["event_time_us"] < until_us]
-        inside.sort(key=lambda entry: entry["event_time_us"])
-        shown = [{"event_time": instant_text(entry.pop("event_time_us")), **entry} for entry in inside[-_SHOWN:]]
-        return {
-            "aggregate": read.operation,
-            "of": read.records.name + (" label" if read.of_label else ""),
-            "since": instant_text(since_us),
-            "until": instant_text(until_us),
-            "records": len(inside),
-            "whole": since_us >= self._kept_us,
-            "newest": shown[::-1],
-        }
 
-    def _of_source(self, read: AggregateRead) -> list[dict[str, Any]]:
-        number = self._names.index(read.stream_name)
-        rows = self._events.rows_of(number)
-        last = self._row + 1 if read.include_current else self._row
-        kept = (rows < last) & (self._events.verdict[rows] <= Verdict.LATE)
-        payload = self._events.payloads[number]
-        evaluator = Evaluator(payload)
-        kept &= self._same_key(evaluator, read.keys, read.equals)
-        if read.where is not None:
-            kept &= evaluator.mask(read.where)
-        if read.column is not None:
-            kept &= ~evaluator.column(read.column).missing
-        places = np.flatnonzero(kept)
-        entries = payload.take(pa.array(places)).to_pylist()
-        return [
-            {"event_time_us": int(time), **{key: str(value) for key, value in entry.items()}}
-            for time, entry in zip(self._events.event_time[rows[places]].tolist(), entries, strict=True)
-        ]
+def _value(read: AggregateRead, time_us: int, found: Seen, past: Sequence[Past]) -> float | str | None:
+    """Return what the aggregate is by definition; None where it has no value, or its definition is a sketch."""
+    try:
+        value = value_of(read, time_us, found, past)
+    except LookupError:
+        return None
+    return None if isinstance(value, float) and isnan(value) else value
 
-    def _of_label(self, read: AggregateRead) -> list[dict[str, Any]]:
-        """Return the labels that were known, by the requests that they answer."""
-        number = self._names.index(read.stream_name)
-        payload = self._events.payloads[number]
-        same = self._same_key(Evaluator(payload), read.keys, read.equals)
-        ids = set(self._events.id.take(pa.array(self._events.rows_of(number)[same])).to_pylist())
-        mine = self._events.position(self._row)
-        found = []
-        for piece in taken(self._deployment.topic("features")):
-            batch, causes = piece.batch, piece.causes
-            for place, row in enumerate(batch.rows_of(_LABEL).tolist()):
-                value = batch.payloads[_LABEL]["value"][place].as_py()
-                if batch.id[row].as_py() in ids and causes.position(row) < mine and not isnan(value):
-                    found.append(
-                        {"event_time_us": int(batch.event_time[row]), "id": batch.id[row].as_py(), "value": value}
-                    )
-        return found
 
-    def _same_key(self, evaluator: Evaluator, keys: tuple[Expression, ...], equals: tuple[Expression, ...]) -> Any:
-        same = None
-        for key, other in zip(keys, equals, strict=True):
-            wanted = self._asked.column(other).as_arrow()[0]
-            column = evaluator.column(key).as_arrow()
-            equal = (
-                np.zeros(len(column), bool)
-                if not wanted.is_valid
-                else pc.equal(column, wanted).fill_null(fill_value=False).to_numpy(zero_copy_only=False)
-            )
-            same = equal if same is None else same & equal
-        return same
+def _came_late(read: AggregateRead, one: Past, found: Seen) -> bool:
+    return read.window.closes and one.told_us >= found.until_us
+
+
+def _notes(read: AggregateRead, found: Seen, past: int, told_us: int, reason: int, *, whole: bool) -> Iterator[str]:
+    """Yield what must be known of a window to understand its value, a clause each."""
+    match read.window:
+        case Tumbling() | Hopping():
+            yield f"closed: the watermark stood at {instant_text(told_us)}"
+            if found.corrected:
+                yield f"corrected: {found.corrected} of its records came after it was closed"
+        case Session():
+            yield f"the session began at {instant_text(found.since_us)}" if found.places else "no session is open"
+        case LastN() as window:
+            yield f"the newest {len(found.places)} of {window.n}, out of {past} that it may reach"
+        case Decay() as window:
+            yield f"half of the weight in {duration_text(window.half_life_us)}, {sum(found.weights):.6g} in all"
+        case _:
+            pass
+    if read.resolution_us:
+        yield f"in tiles of {duration_text(read.resolution_us)}: those that begin in it"
+    if reason == reasons.TRUNCATED:
+        yield "truncated: the state is bounded, and a part of these records was no longer kept"
+    if not whole:
+        yield "a part of it may have been trimmed from the log"
+
+
+def _events(deployment: Deployment) -> Batch:
+    """Return all of [events] that is kept, each row with the watermark behind it where a reader waits for several."""
+    batches = [piece.batch for piece in taken_from(deployment.events_reader())]
+    return Batch.concat(batches) if batches else empty_batch(deployment.topic(EVENTS).manifest)
+
+
+def _asks_labels(deployment: Deployment) -> bool:
+    return any(read.of_label for read in deployment.pipeline.features.aggregates())
 
 
 def _row_of(batch: Batch, stream: int, id: str) -> int | None:
     rows = batch.rows_of(stream)
     found = pc.equal(batch.id, id).to_numpy(zero_copy_only=False)[rows] & (batch.verdict[rows] <= Verdict.LATE)
     return int(rows[np.argmax(found)]) if found.any() else None
+
+
+def _cause(deployment: Deployment, id: str) -> Position:
+    """Return the place in [events] of the row at which the vector of a request was computed."""
+    for piece in taken(deployment.topic("features")):
+        rows = piece.batch.rows_of(_REQUEST)
+        found = pc.equal(piece.batch.id, id).to_numpy(zero_copy_only=False)[rows]
+        if found.any():
+            return piece.causes.position(int(rows[np.argmax(found)]))
+    return START
 
 
 def _payload(deployment: Deployment, topic: str, stream: int, id: str) -> dict[str, Any] | None:

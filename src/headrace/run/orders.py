@@ -6,15 +6,13 @@ small and is kept, so what all commands so far have come to is read from it.
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Final
 
 from headrace.core.errors import ConfigError, nearest
-from headrace.core.schema import FieldSchema
-from headrace.core.time import instant_us
 from headrace.run.clock import Clock
 from headrace.run.deployment import COMMANDS, EVENTS, Deployment
 from headrace.run.door import commands_in, send
+from headrace.run.field_values import field_values
 from headrace.store.acting import ACTIVATE, Acting
 from headrace.topics.schemas import COMMAND
 
@@ -26,7 +24,6 @@ _KEPT: Final = (
     "groupings by other fields",
     "what models have learnt",
 )
-_TRUTHS: Final = {"true": True, "false": False}
 
 
 def acting_generation(deployment: Deployment) -> str:
@@ -43,7 +40,8 @@ def acting_generation(deployment: Deployment) -> str:
 def generations(deployment: Deployment) -> dict[str, str]:
     """Return every generation that has topics in the log, with the name of its pipeline."""
     manifests = [deployment.log.open(name).manifest for name in deployment.log.names()]
-    return {one.generation: one.topic.split(".", maxsplit=1)[0] for one in manifests if one.generation}
+    own = [one for one in manifests if one.generation and "featurize" not in one.producers]
+    return {one.generation: one.topic.split(".", maxsplit=1)[0] for one in own}
 
 
 def activate(deployment: Deployment, *, clock: Clock) -> dict[str, object]:
@@ -71,7 +69,7 @@ def forget(deployment: Deployment, source: str, key: Sequence[str], *, clock: Cl
     if source not in streams:
         wanted = f"a source of {deployment.pipeline.name!r} ({', '.join(streams)})"
         raise ConfigError("forget", wanted=wanted, got=source + nearest(source, streams))
-    values = _values(source, streams[source].schema.fields, key)
+    values = field_values(f"forget {source}", streams[source].schema.fields, key)
     known = deployment.engine().groupings(source)
     if frozenset(values) not in map(frozenset, known):
         listed = "; ".join(" ".join(f"{name}=..." for name in names) for names in known) or "none"
@@ -84,33 +82,3 @@ def forget(deployment: Deployment, source: str, key: Sequence[str], *, clock: Cl
 
 def _send(deployment: Deployment, columns: dict[str, str | None], text: str, clock: Clock) -> str:
     return send(deployment, COMMANDS, (COMMAND,), stream=COMMAND.name, columns=columns, text=text, clock=clock)
-
-
-def _values(source: str, fields: Sequence[FieldSchema], key: Sequence[str]) -> dict[str, object]:
-    """Return the values of a key, as JSON can hold them; times are microseconds UTC."""
-    by_name = {field.name: field for field in fields}
-    values: dict[str, object] = {}
-    for part in key:
-        name, equals, text = part.partition("=")
-        if not equals or name not in by_name or name in values:
-            wanted = f"FIELD=VALUE, each of {', '.join(by_name)} at most once"
-            raise ConfigError(f"forget {source}", wanted=wanted, got=part + nearest(name, by_name))
-        values[name] = _value(f"forget {source} {name}", by_name[name], text)
-    return values
-
-
-def _value(where: str, field: FieldSchema, text: str) -> object:
-    try:
-        match field.kind:
-            case "number":
-                return float(text)
-            case "integer":
-                return int(text)
-            case "bool":
-                return _TRUTHS[text.lower()]
-            case "time":
-                return instant_us(datetime.fromisoformat(text))
-            case _:
-                return text
-    except (ValueError, KeyError) as error:
-        raise ConfigError(where, wanted=f"a {field.kind}", got=text) from error

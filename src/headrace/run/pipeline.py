@@ -17,11 +17,13 @@ from headrace.core.source_settings import SourceSettings
 from headrace.features.aggregates import ZERO_WHEN_EMPTY, AggregateRead
 from headrace.features.labels import Label
 from headrace.features.streams import Stream
-from headrace.features.vector import Vector
+from headrace.features.vector import Blocks, Vector
 from headrace.topics.manifest import ENGINE
 
 if TYPE_CHECKING:
     from headrace.evaluate.report import Report
+    from headrace.features.tables import Truth
+    from headrace.run.examples import Examples
 
 if TYPE_CHECKING:
     from headrace.models.contract import Recipe
@@ -99,24 +101,49 @@ class Pipeline(Generic[E]):
         )
 
     @cached_property
+    def vectors_fingerprint(self) -> str:
+        """Return 16 hex digits that change with everything that may change a row of [features].
+
+        That is the version of the vector, the sources, the label, and the pace at which progress is announced to those
+        who learn. Pipelines that have it in common share [features] and the task that writes it.
+        """
+        parts = [
+            f"engine {ENGINE}",
+            f"vector {self.features.fingerprint}",
+            *(f"source {settings!r}" for settings in self.source_settings()),
+            f"label {self.label.canonical}",
+            f"learn {self.learn.every_us} us",
+        ]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+    @cached_property
     def fingerprint(self) -> str:
         """Return 16 hex digits that change with everything that may change a result.
 
         Where predictions are sent is not among it: a sink may come and go without a new generation of topics.
         """
         parts = [
-            f"engine {ENGINE}",
             f"pipeline {self.name}",
-            *(f"source {settings!r}" for settings in self.source_settings()),
-            *(f"feature {name} = {feature.canonical}" for name, feature in self.features.features.items()),
-            f"label {self.label.canonical}",
+            f"vectors {self.vectors_fingerprint}",
             f"model {_text_of(self.model)}",
             f"serve {self.serve.deadline_us} us, {self.serve.fallback!r}",
-            f"learn {self.learn.every_us} us",
             *(f"watch {detector!r}" for detector in self.watch),
             f"seed {self.seed}",
         ]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+    def examples(self, *, truth: "Truth" = "served", **tables: object) -> "Examples":
+        """Return what a model may learn from: the vectors of requests whose label is known, in the order of the log.
+
+        `tables` are the sources by name: pandas, polars, DuckDB or Arrow. "served" is what production would have known
+        at each request, "complete" everything with an earlier event time, however late it came.
+
+        Raises ConfigError for a table that is missing, for a record that ingest would reject, and, under "complete",
+        for features of a label whose answers arrive later than they happen.
+        """
+        from headrace.run.notebook import examples  # noqa: PLC0415 - a definition alone must stay light
+
+        return examples(self, tables, truth)
 
     def evaluate(self, **tables: object) -> "Report":
         """Return how good the answers would have been over tables in memory, one a source, by name.
@@ -156,6 +183,7 @@ class Pipeline(Generic[E]):
             if read.label is not None and read.label is not self.label:
                 raise ConfigError(f"{where} features", wanted="features of the pipeline's own label", got=repr(read))
         _check_recipe(where, self.model)
+        _check_accepts(where, self.model, self.features.blocks())
         for detector in self.watch:
             if isinstance(detector, type) or getattr(detector, "of", None) not in WATCHED:
                 raise ConfigError(f"{where} watch", wanted="detectors, such as hr.PSI('features')", got=repr(detector))
@@ -185,6 +213,18 @@ def _check_recipe(where: str, model: object) -> None:
     if " at 0x" in _text_of(model):
         wanted = "a model that prints as the code that makes it, the same in every process (a frozen dataclass does)"
         raise ConfigError(f"{where} model", wanted=wanted, got=repr(model))
+
+
+def _check_accepts(where: str, model: object, blocks: Blocks) -> None:
+    """Refuse what a model says that it does not take; one that says nothing is asked when its learner is made."""
+    accepts = getattr(model, "accepts", "dense" if isinstance(model, type) else "tokens")
+    for names, what, wide in (
+        (blocks.categories, "categories (accepts = 'block')", ("block", "tokens")),
+        (blocks.tokens, "words (accepts = 'tokens')", ("tokens",)),
+    ):
+        if names and accepts not in wide:
+            got = f"{_text_of(model)} for {', '.join(names)}"
+            raise ConfigError(f"{where} model", wanted=f"a model that accepts {what}", got=got)
 
 
 def _text_of(model: Any) -> str:

@@ -21,6 +21,7 @@ from headrace.features.evaluator import Evaluator
 from headrace.run.clock import Clock, SystemClock
 from headrace.run.deployment import STAGES, Deployment
 from headrace.run.project import Project
+from headrace.run.together import Upkeeps, added_by, place_together
 from headrace.run.trimming import Trimming
 from headrace.run.worker import Placed, Worker
 from headrace.stages.act import Outlet
@@ -30,7 +31,7 @@ from headrace.topics.contract import Log
 if TYPE_CHECKING:
     from headrace.edge.sink import Sink
 
-__all__ = ["Running", "condition_of", "open_ingest", "open_outlets", "run"]
+__all__ = ["Running", "condition_of", "open_ingest", "open_outlets", "run", "source_files"]
 
 _SNAPSHOT_US: Final = 10_000_000
 
@@ -44,11 +45,29 @@ class Running:
     deployment: Deployment
     placed: Sequence[Placed]
     ingest: Ingest | None
+    beside: Sequence[Deployment] = ()
 
     @property
     def log(self) -> Log:
         """Return the log, which whoever opened the run closes."""
         return self.deployment.log
+
+
+def source_files(
+    project: Project, of: Sequence[SourceSettings] | None = None
+) -> list[tuple[SourceSettings, SourceFiles]]:
+    """Return some sources of a project, all if not said, each with its files.
+
+    Raises ConfigError if headrace.toml does not name them, or names files of several formats for one source.
+    """
+    sources = []
+    for settings in project.pipeline.source_settings() if of is None else of:
+        files = project.config.files(settings.name)
+        formats = {kind for _, kind in files}
+        if len(formats) != 1:
+            raise ConfigError(f"[sources.{settings.name}]", wanted="files of one format", got=sorted(formats))
+        sources.append((settings, SourceFiles(paths=tuple(path for path, _ in files), format=formats.pop())))
+    return sources
 
 
 def open_ingest(
@@ -59,14 +78,7 @@ def open_ingest(
     of: Sequence[SourceSettings] | None = None,
 ) -> Ingest:
     """Return the ingest over the files of some sources, all if not said; with `rate`, at that many events a second."""
-    sources = []
-    for settings in project.pipeline.source_settings() if of is None else of:
-        files = project.config.files(settings.name)
-        formats = {kind for _, kind in files}
-        if len(formats) != 1:
-            raise ConfigError(f"[sources.{settings.name}]", wanted="files of one format", got=sorted(formats))
-        sources.append((settings, SourceFiles(paths=tuple(path for path, _ in files), format=formats.pop())))
-    history = MergedHistory(sources)
+    history = MergedHistory(source_files(project, of))
     if rate is None:
         return Ingest(history)
     return Ingest(PacedHistory(history, rate=rate, now_us=(clock or SystemClock()).now_us))
@@ -109,6 +121,7 @@ def condition_of(when: Expression | None) -> Callable[[pa.Table], np.ndarray]:
 def run(
     project: Project,
     *,
+    beside: Sequence[Project] = (),
     stages: Sequence[str] = STAGES,
     rate: float | None = None,
     clock: Clock | None = None,
@@ -120,18 +133,28 @@ def run(
 
     Without `rate`, history: as fast as it can, on its own clock. With `rate`, live: events are given that many a
     second against the real clock, and predictions wait for nothing.
+
+    `beside` are further pipelines over the same log, in the same worker; tasks that they share are run once.
     """
     clock = clock or SystemClock()
-    deployment = project.deployment(clock=clock, live=rate is not None)
+    live = rate is not None
+    deployment = project.deployment(clock=clock, live=live)
+    others = [other.deployment(clock=clock, live=live, log=deployment.log) for other in beside]
+    owners = {one.pipeline.name: one for one in (project, *beside)}
     ingest, added = None, {}
     if "ingest" in stages:
+        apart = added_by((deployment, *others))
         ingest = open_ingest(project, rate=rate, clock=clock, of=deployment.merged_sources())
-        added = {
-            source.name: open_ingest(project, rate=rate, clock=clock, of=(source,))
-            for source in deployment.added_sources()
-        }
+        added = {name: open_ingest(project, rate=rate, clock=clock, of=(source,)) for name, source in apart.items()}
     retention = project.config.retention_us
-    placed = deployment.place(stages, ingest=ingest, added=added, outlets=lambda: open_outlets(project, clock))
+    placed = place_together(
+        (deployment, *others),
+        stages,
+        ingest=ingest,
+        added=added,
+        outlets=lambda one: open_outlets(owners[one.pipeline.name], clock),
+    )
+    trimming = [Trimming(one, retention, clock) for one in (deployment, *others)] if retention else []
     worker = Worker(
         deployment.log,
         placed,
@@ -139,7 +162,7 @@ def run(
         snapshot_every_us=snapshot_every_us,
         after_commit=after_commit,
         stop=stop,
-        upkeep=Trimming(deployment, retention, clock) if retention else None,
+        upkeep=Upkeeps(trimming) if trimming else None,
     )
     worker.start()
-    return Running(worker, deployment, placed, ingest)
+    return Running(worker, deployment, placed, ingest, others)

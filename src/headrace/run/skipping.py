@@ -4,6 +4,8 @@ For a record that kills the process that works on it. The decision is read when 
 attempt leaves the row out, and so do `verify` and `explain`.
 """
 
+from dataclasses import replace
+
 from headrace.core.errors import ConfigError, nearest
 from headrace.run.clock import Clock
 from headrace.run.deployment import INPUTS, Deployment
@@ -41,12 +43,14 @@ def skip(deployment: Deployment, task: str, position: str, *, why: str, clock: C
         raise ConfigError("topics skip", wanted=wanted, got=task + nearest(task, INPUTS))
     offset, row = read_position(position)
     _check_there(deployment, task, offset, row)
-    columns = {"task": task, "offset": offset, "row": row, "why": why}
+    told = deployment.recorded(task)
+    columns = {"task": told, "offset": offset, "row": row, "why": why}
     text = f"skip {task} {offset}/{row}"
     send(deployment, "inbox", INBOX, stream="skip", columns=columns, text=text, clock=clock)
     control = deployment.control()
     control.follow()
-    return next(one for one in reversed(control.skips) if (one.task, one.offset, one.row) == (task, offset, row))
+    found = next(one for one in reversed(control.skips) if (one.task, one.offset, one.row) == (told, offset, row))
+    return replace(found, task=task)
 
 
 def _check_there(deployment: Deployment, task: str, offset: int, row: int) -> None:

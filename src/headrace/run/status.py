@@ -6,7 +6,7 @@ import numpy as np
 
 from headrace.core.records import Kind
 from headrace.core.time import instant_text
-from headrace.run.deployment import TOPICS, Deployment
+from headrace.run.deployment import TOPICS, VERIFY, Deployment
 from headrace.run.orders import acting_generation, generations
 from headrace.run.summary import ledger_of
 from headrace.run.taken import taken
@@ -18,6 +18,8 @@ _ALARMS: Final = 5
 
 def status(deployment: Deployment) -> dict[str, Any]:
     """Return topics with their rows and how far arrival time has come in each, the ledger, and what is in force.
+
+    "verified" is what sampling verify had counted at its newest snapshot, None where it has none.
 
     Rows and the ledger are those that are kept; versions, alarms and skips are counted from the beginning.
     """
@@ -59,5 +61,13 @@ def status(deployment: Deployment) -> dict[str, Any]:
         "versions": control.count("versions"),
         "alarms": control.count("alarms"),
         "skips": control.count("skips"),
+        "verified": _verified(deployment),
         "newest_alarms": control.alarms[-_ALARMS:],
     }
+
+
+def _verified(deployment: Deployment) -> dict[str, Any] | None:
+    snapshots = deployment.snapshots(VERIFY)
+    metas = snapshots.metas() if snapshots is not None else []
+    found: dict[str, Any] | None = metas[0]["checked"] if metas else None
+    return found

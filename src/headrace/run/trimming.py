@@ -56,10 +56,15 @@ class Trimmed:
 @final
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What the kept snapshots of every task say of themselves: those of this generation, and all that read [events]."""
+    """What the kept snapshots of every task say of themselves: of this generation, and of all that share its input.
+
+    generations: of `featurize`, for every generation of vectors. readers: of the tasks of other generations that may
+    read [features], by name and generation.
+    """
 
     tasks: Mapping[str, Sequence[Meta]]
     generations: Mapping[str, Sequence[Meta]]
+    readers: Mapping[tuple[str, str], Sequence[Meta]]
     ingests: Mapping[str, Sequence[Meta]]
 
 
@@ -86,8 +91,14 @@ def kept_snapshots(deployment: Deployment, users: "Users") -> Kept:
     """Return what the snapshots say; touches no log, so that another thread may look."""
     mine = deployment.generation
     return Kept(
-        {name: _metas(deployment, name, mine) for name in INPUTS},
+        {name: _metas(deployment, name, deployment.generation_of(name)) for name in INPUTS},
         {generation: _metas(deployment, "featurize", generation) for generation in users.generations},
+        {
+            (name, generation): _metas(deployment, name, generation)
+            for generation in users.others
+            for name, source in INPUTS.items()
+            if source == "features"
+        },
         {name: _metas(deployment, name, mine) for name in users.ingests},
     )
 
@@ -95,9 +106,13 @@ def kept_snapshots(deployment: Deployment, users: "Users") -> Kept:
 @final
 @dataclass(frozen=True, slots=True)
 class Users:
-    """Who reads [events], by generation, and who writes it but for a person's commands, by task."""
+    """Who reads [events], by generation of vectors, and who writes it but for a person's commands, by task.
+
+    `others` are the generations besides this one that may read the same [features].
+    """
 
     generations: tuple[str, ...]
+    others: tuple[str, ...]
     ingests: tuple[str, ...]
 
 
@@ -105,8 +120,10 @@ def users_of_events(deployment: Deployment) -> Users:
     """Return every generation whose `featurize` has a topic in this log, and every task that brings records in."""
     manifests = [deployment.log.open(name).manifest for name in deployment.log.names()]
     generations = {one.generation for one in manifests if one.generation and "featurize" in one.producers}
+    predicting = {one.generation for one in manifests if "predict" in one.producers}
     producers = deployment.topic(EVENTS).manifest.producers
-    return Users(tuple(sorted(generations)), tuple(name for name in producers if name not in INPUTS))
+    others = tuple(sorted(predicting - {deployment.generation}))
+    return Users(tuple(sorted(generations)), others, tuple(name for name in producers if name not in INPUTS))
 
 
 def _metas(deployment: Deployment, task: str, generation: str) -> list[Meta]:
@@ -127,7 +144,7 @@ def trim(
     users = users_of_events(deployment)
     if kept is None:
         kept = kept_snapshots(deployment, users)
-    elif not (set(users.generations) <= set(kept.generations) and set(users.ingests) <= set(kept.ingests)):
+    elif not _all_seen(users, kept):
         return []  # Somebody has come since the snapshots were looked at.
     found = [
         _trim_topic(deployment, name, retention[name], kept, dry_run=dry_run) for name in TOPICS if name in retention
@@ -136,6 +153,16 @@ def trim(
     if "control" in retention:
         _collect(deployment, dry_run=dry_run)
     return found
+
+
+def _all_seen(users: Users, kept: Kept) -> bool:
+    """Return whether the snapshots of every user were looked at."""
+    seen = {generation for _, generation in kept.readers}
+    return (
+        set(users.generations) <= set(kept.generations)
+        and set(users.ingests) <= set(kept.ingests)
+        and set(users.others) <= seen
+    )
 
 
 def _trim_topic(deployment: Deployment, name: str, keep_us: int, kept: Kept, *, dry_run: bool) -> Trimmed:
@@ -170,6 +197,12 @@ def _limit(topic: Topic, name: str, kept: Kept) -> tuple[int, str]:
             add(f"featurize of generation {generation[:8]}", [meta["cut"] for meta in metas], needed=True)
         for task, metas in kept.ingests.items():
             add(task, [meta["writer"]["tail"] for meta in metas], needed=False)
+    if name == "features":
+        for (task, generation), metas in kept.readers.items():
+            if _may_read(
+                topic, [meta for (_, other), own in kept.readers.items() if other == generation for meta in own]
+            ):
+                add(f"{task} of generation {generation[:8]}", [meta["cut"] for meta in metas], needed=True)
     for task, source in INPUTS.items():
         metas = kept.tasks[task]
         if source == name:
@@ -180,6 +213,11 @@ def _limit(topic: Topic, name: str, kept: Kept) -> tuple[int, str]:
         waiting = [meta["stage"].get("lowest_waiting") for meta in kept.tasks["join"]]
         limits += [(place, "a prediction that waits for its label") for place in waiting if place is not None]
     return min(limits)
+
+
+def _may_read(topic: Topic, metas: Sequence[Meta]) -> bool:
+    """Return whether tasks with these snapshots may read a topic: one does, or there is none to tell."""
+    return not metas or any(meta["cut"]["incarnation"] == topic.manifest.incarnation for meta in metas)
 
 
 def _cut(reader: Reader, limit: int, before_us: int) -> tuple[Cut, bool]:

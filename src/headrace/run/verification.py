@@ -17,6 +17,7 @@ from headrace.core.errors import StateError
 from headrace.core.position import START, Position
 from headrace.core.records import Batch, flat_block, strings
 from headrace.core.time import instant_text
+from headrace.features.vector import Blocks
 from headrace.models.contract import Block, Learner, rows_for
 from headrace.run.deployment import EVENTS, Deployment
 from headrace.run.skipped import without
@@ -25,6 +26,7 @@ from headrace.stages.featurize import Featurize
 from headrace.store.snapshots import unpacked
 from headrace.topics.digest import row_digests
 from headrace.topics.reader import Reader
+from headrace.topics.schemas import tokens_of
 
 __all__ = ["Difference", "Verification", "verify"]
 
@@ -90,17 +92,15 @@ def _verify_vectors(deployment: Deployment, found: Verification) -> None:
     # Below either place there is nothing to compare with: there the log is trimmed, here the events are.
     floor = max(done, features.cut(0).through.get(features.manifest.producers.index("featurize"), START))
     logged = _Rows(above for piece in taken(features) if len(above := piece.causes.above(floor)))
-    names = (*deployment.columns().dense, *deployment.columns().categories)
-    control = deployment.control()
-    control.follow()
-    for again in _recomputed(stage, reader, done, floor, control.skipped("featurize")):
+    blocks = deployment.pipeline.features.blocks()
+    for again in _recomputed(stage, reader, done, floor, deployment.skipped("featurize")):
         other = logged.next(len(again))
         fresh = again.slice(0, len(other))
         if len(fresh) == 0:
             break
         found.vectors += int(np.count_nonzero(fresh.stream == _REQUEST))
         for row in np.flatnonzero(row_digests(fresh) != row_digests(other)).tolist():
-            column, one, two = _first_column(other, fresh, row, names)
+            column, one, two = _first_column(other, fresh, row, blocks)
             found.add(Difference("features", _id(other, row), _time(other, row), column, one, two))
     for surplus in logged.rest():
         found.vectors += int(np.count_nonzero(surplus.stream == _REQUEST))
@@ -148,17 +148,17 @@ def _recomputed(
                     yield above
 
 
-def _first_column(logged: Batch, fresh: Batch, row: int, names: tuple[str, ...]) -> tuple[str, str, str]:
+def _first_column(logged: Batch, fresh: Batch, row: int, blocks: Blocks) -> tuple[str, str, str]:
     """Return the first value of a row that differs, as (column, logged, recomputed)."""
     spine = ("stream", "event_time", "arrival_time", "id")
-    one, two = (_values(batch, row, names) for batch in (logged, fresh))
+    one, two = (_values(batch, row, blocks) for batch in (logged, fresh))
     for name in (*spine, *(name for name in one if name not in spine)):
         if one.get(name) != two.get(name) and not (one.get(name) != one.get(name) and two.get(name) != two.get(name)):
             return name, str(one.get(name)), str(two.get(name))
     return "row", str(one), str(two)
 
 
-def _values(batch: Batch, row: int, names: tuple[str, ...]) -> dict[str, Any]:
+def _values(batch: Batch, row: int, blocks: Blocks) -> dict[str, Any]:
     stream = int(batch.stream[row])
     place = int(np.count_nonzero(batch.stream[:row] == stream))
     entry: dict[str, Any] = batch.payloads[stream].slice(place, 1).to_pylist()[0]
@@ -169,8 +169,8 @@ def _values(batch: Batch, row: int, names: tuple[str, ...]) -> dict[str, Any]:
         "id": _id(batch, row),
     }
     if stream == _REQUEST:
-        values |= dict(zip(names, [*entry["dense"], *entry["ids"]], strict=True))
-        return values | {f"reason of {name}": code for name, code in zip(names, entry["reasons"], strict=True)}
+        values |= blocks.values(entry)
+        return values | {f"reason of {name}": code for name, code in zip(blocks.names, entry["reasons"], strict=True)}
     return values | entry
 
 
@@ -219,7 +219,8 @@ def _verify_predictions(deployment: Deployment, found: Verification) -> None:
     for piece in taken(deployment.topic("predictions")):
         batch, payload = piece.batch, piece.batch.payloads[_REQUEST]
         rows = batch.rows_of(_REQUEST)
-        vectors = Block(flat_block(payload["dense"], np.float64), flat_block(payload["ids"], np.int32))
+        dense, ids = flat_block(payload["dense"], np.float64), flat_block(payload["ids"], np.int32)
+        vectors = Block(dense, ids, tokens_of(payload))
         version, score = payload["version"].to_numpy(), payload["score"].to_numpy()
         fallback = payload["fallback"].is_valid().to_numpy(zero_copy_only=False)
         again = np.full(len(rows), constant)
@@ -233,7 +234,7 @@ def _verify_predictions(deployment: Deployment, found: Verification) -> None:
                 learner = deployment.pipeline.model(deployment.columns(), deployment.pipeline.seed)
                 learner.restore(*unpacked(control.bundle(versions[number])))
                 learners = {number: learner}
-            rows_of = Block(vectors.dense[mine], vectors.ids[mine])
+            rows_of = vectors.take(np.flatnonzero(mine))
             again[mine] = learners[number].predict(rows_for(learners[number], rows_of))
         found.predictions += len(rows)
         for place in np.flatnonzero(again.view(np.uint64) != score.view(np.uint64)).tolist():

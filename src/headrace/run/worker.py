@@ -81,7 +81,11 @@ class Worker:
         self._by_patience = [[place for place in placed if place.patience == patience] for patience in range(3)]
         # Where nobody waits for an answer, the patient tasks wait for a pause, and then work on large batches.
         self._live = any(place.answers for place in placed)
-        self._tasks: Mapping[str, Task] = {place.task.name: place.task for place in placed}
+        # Of several pipelines there may be several tasks of a name.
+        names = dict.fromkeys(place.task.name for place in placed)
+        self._tasks: Mapping[str, list[Task]] = {
+            name: [place.task for place in placed if place.task.name == name] for name in names
+        }
         self._clock = clock
         self._budget = budget
         self._snapshot_every_us = snapshot_every_us
@@ -184,4 +188,5 @@ class Worker:
                 return
 
     def _far_ahead(self, place: Placed) -> bool:
-        return any(self._tasks[name].backlog > _AHEAD_FRAMES for name in place.readers if name in self._tasks)
+        readers = [task for name in place.readers for task in self._tasks.get(name, ())]
+        return any(task.backlog > _AHEAD_FRAMES for task in readers)

@@ -176,18 +176,16 @@ class Drive:
         if difference is not None:
             raise AssertionError(f"the same records give others where nothing is disturbed: {difference}")
 
-    def features(self, id: str | None = None) -> dict[str, float]:
+    def features(self, id: str | None = None) -> dict[str, Any]:
         """Return the features of the newest request, or of the one with that id, by name, in the vector's order.
 
-        A value that is missing is NaN, and a category its hashed number. Raises ConfigError if there is no such
-        request.
+        A value that is missing is NaN, a category its hashed number, words a list of theirs. Raises ConfigError if
+        there is no such request.
         """
         batch, row = self._vector(id)
         payload = batch.payloads[_REQUEST]
         place = int(np.count_nonzero(batch.stream[:row] == _REQUEST))
-        found = dict(
-            zip(self._names(), (*payload["dense"][place].as_py(), *payload["ids"][place].as_py()), strict=True)
-        )
+        found = self._pipeline.features.blocks().values(payload.slice(place, 1).to_pylist()[0])
         return {name: found[name] for name in self._pipeline.features.features}
 
     def reasons(self, id: str | None = None) -> dict[str, str]:
@@ -244,7 +242,7 @@ class Drive:
 
     def _names(self) -> tuple[str, ...]:
         columns = self._rig.deployment.columns()
-        return (*columns.dense, *columns.categories)
+        return columns.names
 
     def _taken(self, topic: str) -> Iterator[Batch]:
         self._rig.settle()

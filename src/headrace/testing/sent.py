@@ -170,7 +170,10 @@ class SentInlet(Inlet):
             settings = self._sent.sources[number]
             rows = batch.rows_of(_FIRST_SOURCE + number)
             ids = payload.column(settings.id) if settings.id is not None else None
-            batch.verdict[rows] = self._verdicts.give(number, batch.event_time[rows], batch.arrival_time[rows], ids)
+            producers = payload.column(settings.producer) if settings.producer is not None else None
+            batch.verdict[rows] = self._verdicts.give(
+                number, batch.event_time[rows], batch.arrival_time[rows], ids, producers
+            )
 
     def snapshot(self) -> tuple[Arrays, Meta]:
         """Return how many rows were given, the watermarks, the remembered ids and the ledger."""

@@ -56,13 +56,18 @@ class Read:
 class Plan:
     """The windows of a history, the number of its columns, and what is read of them.
 
-    With `tile_us`, records of one stretch of time of a key are kept as one row.
+    With `tile_us`, records of one stretch of time of a key are kept as one row. Of a key the newest `most` rows count
+    beside that of the request itself, 0 for all, and those of the last `age_us` before a read, 0 for all. `keep` rows are kept beyond what the windows reach
+    back in time, for those of the newest rows without a bound in time.
     """
 
     windows: tuple[Span, ...]
     columns: int
     reads: tuple[Read, ...]
     tile_us: int = 0
+    keep: int = 0
+    most: int = 0
+    age_us: int = 0
 
 
 @final

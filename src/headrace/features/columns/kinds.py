@@ -3,8 +3,14 @@
 from typing import Final
 
 from headrace.core.errors import ConfigError
+from headrace.features.columns.at_extremes import AtExtremes
+from headrace.features.columns.categories import Categories
 from headrace.features.columns.contract import ColumnState, Plan, Read
+from headrace.features.columns.decay import Decaying
+from headrace.features.columns.folds import Folds
 from headrace.features.columns.numbers import Numbers
+from headrace.features.columns.power_sums import PowerSums
+from headrace.features.columns.quantiles import Quantiles
 from headrace.features.columns.tiles import Tiles
 
 __all__ = ["KINDS", "states_of"]
@@ -12,6 +18,12 @@ __all__ = ["KINDS", "states_of"]
 KINDS: Final[tuple[type[ColumnState], ...]] = (
     Tiles,
     Numbers,
+    Folds,
+    Decaying,
+    AtExtremes,
+    PowerSums,
+    Quantiles,
+    Categories,
 )
 """Each read is answered by the first that says so."""
 

@@ -27,6 +27,7 @@ column: Any = Departure.carrier
 number: Any = Departure.distance
 arrival_status: Any = Arrival.status
 arrival_delay: Any = Arrival.delay
+arrival_at: Any = Arrival.at
 
 
 def vector(*features: Any, **named: Any) -> Any:
@@ -60,9 +61,24 @@ WRONG: Final[dict[str, tuple[Callable[[], object], str]]] = {
     "a column in a list": (lambda: departures.where(column in ("AA", "UA")), "hr.isin"),
     "a value in a column": (lambda: departures.where("A" in column), "hr.isin"),
     "a loop over a column": (lambda: list(column), "hr.isin"),
-    "a method": (lambda: departures.where(column.startswith("A")), ".startswith of a column"),
+    "a method": (
+        lambda: departures.where(column.startswith("A")),
+        "hr.starts_with(x, ...), got .startswith of a column",
+    ),
+    "a method of pandas": (lambda: column.fillna(0), "hr.fill(x, ...), got .fillna of a column"),
+    "an unknown method": (lambda: column.frobnicate("x"), "or a @hr.function"),
     "a function of math": (lambda: math.log(number), "float() of a column"),
-    "a function of NumPy": (lambda: np.log(number), "np.log of a column"),
+    "a function of NumPy": (lambda: np.log(number), "hr.log(x)"),
+    "another function of NumPy": (lambda: np.arctan(number), "a @hr.function"),
+    "where of NumPy": (lambda: np.where(number > 5, 1, 0), "hr.when(x, ...), got np.where of a column"),
+    "a power": (lambda: number**2, "hr.power(x, exponent)"),
+    "a remainder": (lambda: number % 7, "hr.cyclical(x, period)"),
+    "a whole division": (lambda: number // 7, "hr.floor(x / n)"),
+    "abs()": (lambda: abs(number), "hr.abs(x)"),
+    "round()": (lambda: round(number, 2), "hr.round(x, ...)"),
+    "math.floor()": (lambda: math.floor(number), "hr.floor(x)"),
+    "len()": (lambda: len(column), "hr.length(x)"),
+    "a slice of a text": (lambda: column[:2], "a field of several numbers"),
     "NumPy's scalar before a column": (lambda: np.float64(2) * number, "plain numbers"),
     "int()": (lambda: int(number), "float() of a column"),
     "an f-string": (lambda: departures.by(f"{column}-x"), "hr.cross"),
@@ -90,6 +106,13 @@ WRONG: Final[dict[str, tuple[Callable[[], object], str]]] = {
     "a text is negated": (lambda: -column, "a number"),
     "hour of a text": (lambda: hr.hour(column, tz="UTC"), "a time"),
     "a zone that does not exist": (lambda: hr.hour(Departure.at, tz="Europe/Bärlin"), "a time zone"),
+    "a zone that is a number": (lambda: hr.hour(Departure.at, tz=number), "a text"),
+    "a zone that is nothing": (lambda: hr.hour(Departure.at, tz=None), "a time zone"),
+    "a time less a number": (lambda: arrival_at - 5, "a number or a bool"),
+    "a period of a time as a number": (lambda: hr.cyclical(Arrival.at, 24, tz="UTC"), "a duration such as"),
+    "a period of a time without a zone": (lambda: hr.cyclical(Arrival.at, "1d"), 'tz="Europe/Berlin"'),
+    "words of a number": (lambda: hr.words(number, bits=4), "a text"),
+    "words in a condition": (lambda: departures.where(hr.words(column, bits=4)), "a condition"),
     "cross of one": (lambda: hr.cross(column, bits=4), "two columns or more"),
     "too many bits": (lambda: hr.category(column, bits=40), "from 1 to 28"),
     "fill with another kind": (lambda: hr.fill(Departure.tail, 0), "a value for a text"),

@@ -32,7 +32,8 @@ BEGIN = 2  # its rows lie in [BEGIN, END)
 END = 3
 OLDEST = 4  # the earliest time that it ever had, NEVER for none
 COUNT = 5  # scratch of `group`, zero between batches
-STATE_COLUMNS = 6
+GONE = 6  # the time before which rows may be gone though they were young enough, ALWAYS for none
+STATE_COLUMNS = 7
 
 # columns of `moves`
 MOVE_FROM = 0
@@ -123,11 +124,23 @@ def _class_for(places: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def room(groups: int, starts: I8, keys: I8, order: I8, insert: B1, floor: int, state: I8, ts: I8, wanted: I8) -> int:
-    """Decide which blocks change, drop expired rows of those, and return how many new places that may take.
+def room(
+    groups: int,
+    starts: I8,
+    keys: I8,
+    order: I8,
+    insert: B1,
+    floor: int,
+    keep: int,
+    most: int,
+    state: I8,
+    ts: I8,
+    wanted: I8,
+) -> int:
+    """Decide which blocks change, drop rows of those that are read no more, and return how many places that may take.
 
-    floor: rows before this time may go. wanted: i8[groups], the class of the block that the key shall have, NONE if
-    it stays as it is.
+    floor, keep, most: which rows may go, see `first_kept`. wanted: i8[groups], the class of the block that the key
+    shall have, NONE if it stays as it is.
     """
     need = 0
     for j in range(groups):
@@ -147,9 +160,7 @@ def room(groups: int, starts: I8, keys: I8, order: I8, insert: B1, floor: int, s
         crowded = last + count >= state[k, BLOCK] + places
         if not crowded and state[k, CLASS] <= SMALL_CLASS:
             continue
-        first = state[k, BEGIN]
-        while first < last and ts[first] < floor:
-            first += 1
+        first = first_kept(ts, state[k, BEGIN], last, floor, keep, most)
         state[k, BEGIN] = first
         rows = last - first + count + 1
         if crowded or rows * 8 < places:
@@ -225,15 +236,31 @@ def plan(groups: int, keys: I8, wanted: I8, state: I8, ts: I8, silences: I8, fre
 
 
 @njit(cache=True, nogil=True)
+def _vacate(k: int, state: I8, ts: I8, free: I8) -> None:
+    _give(state[k, CLASS], state[k, BLOCK], free, ts)
+    state[k, BLOCK] = NONE
+    state[k, BEGIN] = 0
+    state[k, END] = 0
+
+
+@njit(cache=True, nogil=True)
 def sweep(first: int, count: int, keys: int, floor: int, state: I8, ts: I8, free: I8) -> None:
     """Give back the blocks of those among `count` keys from `first` on whose rows all lie before `floor`."""
     for i in range(count):
         k = (first + i) % keys
         if state[k, BLOCK] != NONE and (state[k, BEGIN] == state[k, END] or ts[state[k, END] - 1] < floor):
-            _give(state[k, CLASS], state[k, BLOCK], free, ts)
-            state[k, BLOCK] = NONE
-            state[k, BEGIN] = 0
-            state[k, END] = 0
+            _vacate(k, state, ts, free)
+
+
+@njit(cache=True, nogil=True)
+def leave(ids: I8, state: I8, ts: I8, free: I8) -> None:
+    """Drop all rows of n keys, and what else is known of them."""
+    for row in range(ids.shape[0]):
+        k = ids[row]
+        if state[k, BLOCK] != NONE:
+            _vacate(k, state, ts, free)
+        state[k, OLDEST] = NEVER
+        state[k, GONE] = ALWAYS
 
 
 @njit(cache=True, nogil=True)
@@ -249,11 +276,29 @@ def settle(length: I8, state: I8, top: I8) -> None:
 
 
 @njit(cache=True, nogil=True)
-def kept(state: I8, ts: I8, floor: int, begin: I8, length: I8) -> None:
-    """Find where the rows of each of n keys begin that do not lie before `floor`, and how many they are."""
-    for k in range(begin.shape[0]):
-        begin[k] = lower_bound(ts, state[k, BEGIN], state[k, END], state[k, BEGIN], floor)
-        length[k] = state[k, END] - begin[k]
+def kept(ids: I8, state: I8, ts: I8, floor: int, keep: int, most: int, begin: I8, length: I8) -> None:
+    """Find where the rows of each of n keys begin that may still be read, see `first_kept`, and how many they are.
+
+    ids: i8[n], NONE for a key without rows.
+    """
+    for row in range(ids.shape[0]):
+        begin[row] = 0
+        length[row] = 0
+        k = ids[row]
+        if k != NONE:
+            begin[row] = first_kept(ts, state[k, BEGIN], state[k, END], floor, keep, most)
+            length[row] = state[k, END] - begin[row]
+
+
+@njit(cache=True, nogil=True)
+def first_kept(ts: I8, begin: int, end: int, floor: int, keep: int, most: int) -> int:
+    """Return the first row of ts[begin:end] that may still be read.
+
+    Those are the rows from the time `floor` on and the newest `keep` before it, and of them the newest `most`, if
+    `most` is not 0; and one more, which tells whether a row that comes late is among the newest.
+    """
+    first = max(begin, lower_bound(ts, begin, end, begin, floor) - keep)
+    return max(first, end - most - 1) if most else first
 
 
 @njit(cache=True, nogil=True)
@@ -353,6 +398,9 @@ def script(
     edges: I8,
     gaps: I8,
     tile: int,
+    keep: int,
+    most: int,
+    age: int,
     reads: I8,
     state: I8,
     ts: I8,
@@ -372,12 +420,16 @@ def script(
     end of the key's rows before that. low, high: i8[n, W], the span of each window. read: i8[n], the row of `out`
     and `reason` to fill, NONE for none. lowest: i8[n], before which nothing may be read at that operation. reads:
     i8[R, 2], for the reasons of all, and the values of those that need no column. edges: i8[n, E, 2], since and until
-    of the windows that are GIVEN, at each operation. gaps: i8[g], of the sessions. tile: of a history of tiles, their length in
-    microseconds, else 0; records of one tile are one row, at its beginning. hints: i8[2 W] and why: u1[W], scratch.
+    of the windows that are GIVEN, at each operation. gaps: i8[g], of the sessions. tile: of a history of tiles,
+    their length in microseconds, else 0; records of one tile are one row, at its beginning. keep: of windows of the
+    newest rows without a bound in time, the most rows; as many before `lowest` are kept for them, 0 for no such window.
+    most: how many rows of a key count, the newest beside that of the operation itself, 0 for all. age: how long before
+    an operation rows count, 0 for ever. hints: i8[2 W] and why: u1[W], scratch.
 
-    A span is TRUNCATED if `lowest` cuts off a part of the window that begins after the key's earliest time; else
-    OK if it holds a row, NO_KEY if the key never had one so far, EXPIRED if it had. The row that the operation itself
-    inserts is none that it had, unless the window takes it in.
+    A span is TRUNCATED if `lowest` or `age` cuts off a part of the window that begins after the key's earliest time, or
+    if rows that it would hold are beyond `most` or were the key's before it was evicted; else OK if it holds a row,
+    NO_KEY if the key never had one so far, EXPIRED if it had. The row that the operation itself inserts is none that it
+    had, unless the window takes it in.
     """
     count = windows.shape[0]
     for j in range(groups):
@@ -385,6 +437,8 @@ def script(
         first = state[k, BEGIN]
         last = state[k, END]
         oldest = state[k, OLDEST]
+        gone = state[k, GONE]
+        under = first
         for h in range(2 * count):
             hints[h] = last
         for q in range(starts[j], starts[j + 1]):
@@ -392,6 +446,8 @@ def script(
             t = time[i]
             place[q] = NONE
             before = oldest
+            lost = gone
+            own = 0  # 1 for a row of the operation itself among the newest: it takes no other's place in its own read.
             if insert[i]:
                 here = t // tile * tile if tile else t
                 at = last
@@ -412,10 +468,19 @@ def script(
                     place[q] = at
                     ends[q] = last
                     last += 1
+                    own = int(most > 0 and at >= last - most - 1)
+                    if most and last - first > most and ts[last - most - 1] >= lowest[i]:
+                        gone = max(gone, ts[last - most - 1] + 1)
+                    if not own:
+                        lost = gone
                 oldest = min(oldest, here)
             row = read[i]
             if row < 0:
                 continue
+            clip = max(lowest[i], t - age) if age else lowest[i]
+            bottom = max(first, last - most - own) if most else first
+            if keep:
+                under = lower_bound(ts, first, last, min(under, last), clip)
             for w in range(count):
                 kind = windows[w, KIND]
                 until = t - windows[w, OFFSET] + windows[w, CURRENT]
@@ -428,31 +493,43 @@ def script(
                 stop = last
                 if last > first and ts[last - 1] >= until:
                     stop = lower_bound(ts, first, last, min(hints[2 * w + 1], last), until)
-                start = lower_bound(ts, first, stop, min(hints[2 * w], stop), max(since, lowest[i]))
-                hints[2 * w] = start
+                newest = kind == LAST_N and keep > 0 and since == ALWAYS
+                if newest:
+                    start = min(max(first, under - keep), stop)
+                else:
+                    start = lower_bound(ts, first, stop, min(hints[2 * w], stop), max(since, clip))
+                    hints[2 * w] = start
                 hints[2 * w + 1] = stop
+                start = max(start, min(bottom, stop))
                 reaches = since
                 if kind == LAST_N and stop - start >= windows[w, EXTRA]:
                     start = stop - windows[w, EXTRA]
-                    reaches = lowest[i]  # What was cut off would not have counted.
-                elif kind == SESSION and stop > start:
+                    reaches = clip  # What was cut off would not have counted.
+                    since = ts[start] + 1
+                elif newest and under - bottom < keep and (most == 0 or last - bottom - own < most):
+                    reaches = clip  # Nothing was cut off.
+                elif kind == SESSION:
+                    gap = gaps[windows[w, EXTRA]]
                     begin = stop
-                    if until - windows[w, CURRENT] - ts[stop - 1] <= gaps[windows[w, EXTRA]]:
+                    if stop > start and until - windows[w, CURRENT] - ts[stop - 1] <= gap:
                         begin = _session_start(silences, windows[w, EXTRA], start, stop)
                     if begin > start:  # A silence that is kept ends it: nothing before would have counted.
-                        reaches = lowest[i]
+                        reaches = clip
                     start = begin
+                    since = max(since, (ts[start] if stop > start else until - windows[w, CURRENT]) - gap)
                 low[q, w] = start
                 high[q, w] = stop
                 ever = oldest if windows[w, CURRENT] else before
-                if reaches < lowest[i] and ever < min(lowest[i], until):
+                # How old the oldest of those that are gone was is not known.
+                known = ALWAYS if lost > ALWAYS or (newest and last > bottom) else ever
+                if (reaches < clip and known < min(clip, until)) or lost > (since if newest else max(since, clip)):
                     why[w] = TRUNCATED
                 elif stop > start:
                     why[w] = OK
-                elif ever == NEVER:
-                    why[w] = NO_KEY
-                else:
+                elif ever != NEVER:
                     why[w] = EXPIRED
+                else:
+                    why[w] = NO_KEY if lost <= clip else TRUNCATED
             for r in range(reads.shape[0]):
                 w = reads[r, WINDOW]
                 reason[row, r] = why[w]
@@ -464,3 +541,4 @@ def script(
                     out[row, r] = (high[q, w] - low[q, w]) / (windows[w, SIZE] / 1e6)
         state[k, END] = last
         state[k, OLDEST] = oldest
+        state[k, GONE] = gone

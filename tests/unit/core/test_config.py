@@ -77,7 +77,7 @@ def test_an_address_that_is_none_is_refused_and_not_shown(tmp_path: Path, enviro
         ("sources = 5", "a table"),
         ("[sources]\nx = 5", "a table"),
         ("[sources.x", "a TOML file"),
-        ("base = '/tmp'", "one of run, log, sources, sinks"),
+        ("base = '/tmp'", "one of run, log, verify, sources, sinks"),
     ],
 )
 def test_what_it_cannot_mean_is_refused(tmp_path: Path, text: str, remedy: str) -> None:

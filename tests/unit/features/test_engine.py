@@ -183,11 +183,17 @@ def test_a_table_that_does_not_fit_is_refused_with_the_column() -> None:
         vector.compute(payments=[1, 2], notes=pa.Table.from_pylist(noted))
 
 
-def test_keys_beyond_max_keys_are_left_out_in_order_of_first_appearance() -> None:
+def test_a_key_beyond_max_keys_takes_the_place_of_the_one_written_longest_ago() -> None:
     few = payments.vector("few", n=payments.by(Payment.card, max_keys=1).count("1h"))
     assert isinstance(few.features["n"], Expression)
     made = [{**row, "card": row["card"] or "a"} for row in rows(6, 60, late=False)]
-    first = made[0]["card"]
     found = few.compute(payments=pa.Table.from_pylist(made)).to_pylist()
-    assert {row["n"] for row, asked in zip(found, made, strict=True) if asked["card"] != first} == {0.0}
-    assert max(row["n"] for row in found) > 1
+    for place, row in enumerate(found):
+        since = made[place]["at"] - timedelta(hours=1)  # type: ignore[operator]
+        run = place
+        while run > 0 and made[run - 1]["card"] == made[place]["card"]:
+            run -= 1  # Only what came since another card did is still there.
+        assert row["n"] == sum(since <= made[other]["at"] < made[place]["at"] for other in range(run, place))  # type: ignore[operator]
+        lost = [other for other in made[:run] if other["card"] == made[place]["card"] and other["at"] >= since]  # type: ignore[operator]
+        assert row["_reason_n"] == "truncated" or not lost
+    assert {row["_reason_n"] for row in found} >= {"ok", "truncated"}

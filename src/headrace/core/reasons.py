@@ -7,7 +7,7 @@ __all__ = ["CORRECTED", "EXPIRED", "MISSING_INPUT", "NAMES", "NO_KEY", "OK", "TR
 OK: Final = 0
 """The value is what the definition says."""
 NO_KEY: Final = 1
-"""No record with this key had come."""
+"""No record with this key had come, or only such that were evicted and that no window can reach."""
 EXPIRED: Final = 2
 """There were records with this key, none of them in the window."""
 MISSING_INPUT: Final = 3

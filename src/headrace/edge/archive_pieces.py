@@ -105,13 +105,15 @@ def _parquet(path: Path, schema: EventSchema, piece_rows: int) -> Iterator[RawFi
     with pq.ParquetFile(path) as file:
         names = [name for name in schema.names if name in file.schema_arrow.names]
         for group in range(file.metadata.num_row_groups):
-            whole = _Whole(file, group, piece_rows)
-            rows = file.metadata.row_group(group).num_rows
+            rows, size = file.metadata.row_group(group).num_rows, file.metadata.row_group(group).total_byte_size
+            # Where rows are long, fewer of them.
+            piece = max(1, min(piece_rows, PIECE_BYTES * rows // max(size, 1)))
+            whole = _Whole(file, group, piece)
             start = 0
-            for batch in file.iter_batches(piece_rows, row_groups=[group], columns=names or None, use_threads=False):
+            for batch in file.iter_batches(piece, row_groups=[group], columns=names or None, use_threads=False):
                 # Without any of the columns each row is still a record.
                 table = pa.table({"": pa.nulls(len(batch))}) if not names else plain_table(pa.table(batch))
-                yield raw_table(table, "", whole.rows_of(start // piece_rows, table))
+                yield raw_table(table, "", whole.rows_of(start // piece, table))
                 start += len(batch)
             if start != rows:
                 raise pa.ArrowInvalid(f"row group {group} of {rows} rows gave {start}")

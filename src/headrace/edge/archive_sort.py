@@ -27,7 +27,6 @@ from headrace.topics.schemas import REJECTED, no_rows
 __all__ = ["SortedRows", "StagedSource", "sort_files"]
 
 _ROW_GROUP: Final = 16_384
-_PIECE: Final = 16_384
 _MB: Final = 1_000_000
 _SHARES: Final = 8
 """DuckDB takes a few times the size of what it sorts."""
@@ -217,9 +216,10 @@ def sort_files(
                 continue
             found.append(folder / f"{number:05d}.sorted.parquet")
             names = ", ".join(_quoted(path) for path in one.paths)
+            fitting = min(_rows_of_bytes(path) for path in one.paths)
             connection.execute(
                 f"COPY (SELECT * FROM read_parquet([{names}]) ORDER BY {order}) "  # noqa: S608 - the names are our own
-                f"TO {_quoted(found[-1])} (FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE {_ROW_GROUP})"
+                f"TO {_quoted(found[-1])} (FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE {max(2_048, fitting)})"
             )
             for path in one.paths if one.dealt or not keep else ():
                 path.unlink()
@@ -292,10 +292,18 @@ def _edges(paths: Sequence[Path], by: str, count: int) -> I8:
 
 
 def _tables(paths: Sequence[Path], columns: list[str] | None = None) -> Iterator[pa.Table]:
+    """Yield the groups of rows, kept small by whoever wrote them; `iter_batches` would hold a whole file."""
     for path in paths:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(_PIECE, columns=columns, use_threads=False):
-                yield pa.table(batch)
+            for place in range(file.metadata.num_row_groups):
+                yield file.read_row_group(place, columns=columns, use_threads=False)
+
+
+def _rows_of_bytes(path: Path) -> int:
+    """Return how many rows of a file to hold at once: fewer where they are long."""
+    data = pq.read_metadata(path)
+    size = sum(data.row_group(place).total_byte_size for place in range(data.num_row_groups))
+    return max(1, min(_ROW_GROUP, PIECE_BYTES * data.num_rows // max(size, 1)))
 
 
 def _by(table: pa.Table, by: str) -> I8:

@@ -49,7 +49,6 @@ Run: TypeAlias = Callable[[Sequence[Part], Spec], list[Manifest]]
 _REQUEST: Final = 0
 _LABEL: Final = 1
 _DIGITS: Final = 12
-_PIECE: Final = 16_384
 _ATTEMPTS: Final = 4
 _SOURCES: Final = "sources"
 _STATE: Final = "state.safetensors"
@@ -430,8 +429,8 @@ def _by_event_time(archive: Archive, folder: Path, memory_mb: int) -> Archive:
         ordered = folder / "sorted"
         for path in sort_files(archive.files, ordered, by="_event_time", order=order, memory_mb=memory_mb, keep=True):
             with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(_PIECE, use_threads=False):
-                    writer.write(batch_of(pa.table(batch), archive.streams))
+                for place in range(file.metadata.num_row_groups):
+                    writer.write(batch_of(file.read_row_group(place, use_threads=False), archive.streams))
         shutil.rmtree(ordered)
     writer.close(
         {**{name: archive.told[name] for name in (_SOURCES, "declared")}, "order": "event", "of": archive.digest}

@@ -90,8 +90,9 @@ def joined(rows: Sequence[Path], labels: Sequence[Path], folder: Path) -> Iterat
     buckets = _Buckets(folder)
     for path in labels:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(use_threads=False):
-                buckets.deal(batch)
+            for place in range(file.metadata.num_row_groups):
+                for batch in file.read_row_group(place, use_threads=False).to_batches():
+                    buckets.deal(batch)
     for path in rows:
         with pq.ParquetFile(path) as file:
             for place in range(file.metadata.num_row_groups):

@@ -126,7 +126,6 @@ def test_what_does_not_fit_into_memory_is_sorted_by_ranges(seed: int, distinct: 
     order = np.lexsort((np.arange(count), by))
     with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patch:
         patch.setattr(archive_sort, "_SHARES", 10_000)  # 51 kB at a time, of 600 kB.
-        patch.setattr(archive_sort, "_PIECE", 500)
         files = [Path(place) / f"{number}.parquet" for number in range(2)]
         pq.write_table(table.slice(0, 1_000), files[0], row_group_size=300)
         pq.write_table(table.slice(1_000), files[1], row_group_size=700)

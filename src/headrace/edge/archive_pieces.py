@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from headrace.core.errors import SurroundingsError
 from headrace.core.records import I8
 from headrace.core.schema import EventSchema
-from headrace.edge.files import Format, RawFile, json_of, plain_table, raw_lines, raw_table, read_file
+from headrace.edge.files import Format, RawFile, json_of, plain_table, raw_lines, raw_table, read_file, readable_table
 from headrace.edge.lines import Lines
 
 __all__ = ["PIECE_BYTES", "PIECE_ROWS", "file_digest", "read_pieces"]
@@ -113,6 +113,7 @@ def _parquet(path: Path, schema: EventSchema, piece_rows: int) -> Iterator[RawFi
             for batch in file.iter_batches(piece, row_groups=[group], columns=names or None, use_threads=False):
                 # Without any of the columns each row is still a record.
                 table = pa.table({"": pa.nulls(len(batch))}) if not names else plain_table(pa.table(batch))
+                table = readable_table(table)
                 yield raw_table(table, "", whole.rows_of(start // piece, table))
                 start += len(batch)
             if start != rows:

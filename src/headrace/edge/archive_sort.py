@@ -302,8 +302,8 @@ def _tables(paths: Sequence[Path], columns: list[str] | None = None) -> Iterator
 def _rows_of_bytes(path: Path) -> int:
     """Return how many rows of a file to hold at once: fewer where they are long."""
     data = pq.read_metadata(path)
-    size = sum(data.row_group(place).total_byte_size for place in range(data.num_row_groups))
-    return max(1, min(_ROW_GROUP, PIECE_BYTES * data.num_rows // max(size, 1)))
+    size = sum(int(data.row_group(place).total_byte_size) for place in range(data.num_row_groups))
+    return max(1, min(_ROW_GROUP, PIECE_BYTES * int(data.num_rows) // max(size, 1)))
 
 
 def _by(table: pa.Table, by: str) -> I8:

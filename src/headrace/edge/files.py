@@ -51,6 +51,7 @@ __all__ = [
     "raw_lines",
     "raw_table",
     "read_file",
+    "readable_table",
 ]
 
 Format: TypeAlias = Literal["parquet", "csv", "jsonl"]
@@ -160,16 +161,23 @@ def _parquet(name: str, data: bytes, schema: EventSchema) -> RawFile:
         got = f"{len(data)} bytes, blake2b {digest_of(data)}: {_cut(str(error))}"
         error_text = str(RecordError(f"file {name}", wanted="a whole Parquet file", got=got))
         return _unread(data, Broken(0, UNREADABLE_FILE, error_text, data[:FILE_BYTES_KEPT]))
-    return raw_table(table, digest_of(data), lambda rows: _parquet_rows(file, table, rows))
+    readable = readable_table(table)
+    return raw_table(readable, digest_of(data), lambda rows: _parquet_rows(file, readable, rows))
 
 
 def raw_table(table: pa.Table, digest: str, originals: Callable[[I8], list[bytes]]) -> RawFile:
     """Return the rows of a plain table, each of which is a record."""
+    readable = readable_table(table)
+    return RawFile(digest, table.num_rows, np.arange(table.num_rows), readable, (), originals, NOTHING_WRONG)
+
+
+def readable_table(table: pa.Table) -> pa.Table:
+    """Return a table without its texts that are none."""
     try:
         table.validate(full=True)
     except (pa.ArrowInvalid, UnicodeDecodeError):
-        table = _without_texts(table)
-    return RawFile(digest, table.num_rows, np.arange(table.num_rows), table, (), originals, NOTHING_WRONG)
+        return _without_texts(table)
+    return table
 
 
 def plain_table(table: pa.Table) -> pa.Table:
@@ -365,7 +373,7 @@ class _CsvParser:
             self.rows.append(piece[good])
             for line, columns in failed:
                 self._break(int(piece[line]), f"{len(self._names)} fields, as the header has", f"{columns}")
-        elif len(readable := self._readable(piece)) < len(piece):
+        elif len(readable := self.readable_table(piece)) < len(piece):
             if len(readable):
                 self.parse(readable)
         elif len(piece) == 1:
@@ -374,7 +382,7 @@ class _CsvParser:
             for part in np.array_split(piece, min(_PARTS, len(piece))):
                 self.parse(part)
 
-    def _readable(self, piece: I8) -> I8:
+    def readable_table(self, piece: I8) -> I8:
         """Set aside the lines with an open quote or no UTF-8; without this, each of them would cost many cuts."""
         texts = self._lines.texts(piece)
         good = np.array([_QUOTES_CLOSED.fullmatch(text) is not None and _is_utf8(text) for text in texts], np.bool_)

@@ -25,10 +25,10 @@ def prequential(
 ) -> Report:
     """Score each row, then learn its label when it is known.
 
-    X: f8[n, d], or a Block with categories or words (then `columns` says their sizes). y: f8[n]. Without `label_times`, the
-    label of row i is known before row i + delay + 1 is scored. With `times` (rising) and `label_times` (i8[n],
-    microseconds), it is known to rows that are asked strictly after its time, and never to its own. Labels that
-    become known together are learnt in the order of their times, ties in the order of the rows.
+    X: f8[n, d], or a Block with categories or words (then `columns` says their sizes). y: f8[n]. Without
+    `label_times`, the label of row i is known before row i + delay + 1 is scored. With `times` (rising) and
+    `label_times` (i8[n], microseconds), it is known to rows that are asked strictly after its time, and never to its
+    own. Labels that become known together are learnt in the order of their times, ties in the order of the rows.
 
     >>> X = np.array([[0.0], [1.0]] * 100)
     >>> prequential(RunningMean(), X, X[:, 0]).metric("accuracy") < 0.6

@@ -132,10 +132,10 @@ class Records(ABC, Generic[E]):
 
         What is kept is bounded by what the log holds, never by how much memory there is, so that results are the same
         everywhere. At most `max_keys` keys are kept: a new one takes the place of the key that was written longest ago.
-        Of a key the newest `max_events_per_key` records before a request count, and none that is older than `ttl` when it is read.
-        `max_bytes` ("2GB") is turned into records of a key when the definition is made, or into keys where the records
-        of a key are bounded already; all aggregates of the same grouping share it. What any bound took from a window
-        shows as the reason `truncated`; `headrace check` prints what the bounds come to.
+        Of a key the newest `max_events_per_key` records before a request count, and none that is older than `ttl` when
+        it is read. `max_bytes` ("2GB") is turned into records of a key when the definition is made, or into keys where
+        the records of a key are bounded already; all aggregates of the same grouping share it. What any bound took from
+        a window shows as the reason `truncated`; `headrace check` prints what the bounds come to.
 
         Raises ConfigError for a key that the records do not have, as many `equals` as there are no keys for, or a bound
         that is none.
@@ -670,7 +670,7 @@ class Grouped:
         offset: Duration = "0s",
         include_current: bool = False,
     ) -> Expression:
-        """Return an aggregate of your own: see `hr.Aggregate`. It is compiled, and tried on drawn values, right here."""
+        """Return an aggregate of your own, `hr.Aggregate`. It is compiled, and tried on drawn values, right here."""
         from headrace.features.user_aggregate import code_of  # noqa: PLC0415 - a definition alone must stay light
 
         code = code_of(f"{self!r}.agg", aggregate)

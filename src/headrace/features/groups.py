@@ -66,7 +66,7 @@ class Group:
 
     asking: the source whose records are the requests. slack_us: how much longer than its windows rows are kept.
     disorder_us: how far a record of its stream may stand behind the newest. carried: its place among the keys that a
-    label carries, if it is fed by a label. waits: whether a request is read at a later row than the one where it stands.
+    label carries, if it is fed by a label. waits: whether a request is read at a later row than where it stands.
     """
 
     def __init__(
@@ -236,10 +236,11 @@ class Group:
         aside = copy(self)
         aside.history = History(self._plan)
         rows = self.history.snapshot(ids)
-        aside._texts = {number: Texts() for number in self._texts}
+        copies = {number: Texts() for number in self._texts}
         for number, texts in self._texts.items():
             codes, packed = texts.packed(rows[f"value{number}"])
-            rows[f"value{number}"] = aside._texts[number].unpacked(codes, packed)
+            rows[f"value{number}"] = copies[number].unpacked(codes, packed)
+        aside._texts = copies  # noqa: SLF001
         aside.history.restore(rows)
         return aside
 

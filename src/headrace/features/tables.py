@@ -45,10 +45,7 @@ def compute(vector: Vector[Any], label: Label[Any] | None, tables: Mapping[str, 
     batch = _merged(sources, tables)
     streams = [StreamSchema(source.name, Kind.EVENT, source.schema.arrow) for source in sources]
     engine = Engine(vector, label, streams, sources)
-    if truth == "complete":
-        found = [(0, engine.run_complete(batch))]
-    else:
-        found = run_in_pieces(engine, batch)
+    found = [(0, engine.run_complete(batch))] if truth == "complete" else run_in_pieces(engine, batch)
     return _table(vector, batch, found)
 
 

@@ -104,6 +104,8 @@ def test_the_notebook_shows_the_table_and_escapes_it() -> None:
 
 def test_a_class_with_learn_and_a_function_are_recipes_known_by_name() -> None:
     class Mine:
+        accepts = "block"
+
         def __init__(self, columns: object, seed: int) -> None: ...
 
         def learn(self) -> None: ...

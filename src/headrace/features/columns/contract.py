@@ -57,8 +57,8 @@ class Plan:
     """The windows of a history, the number of its columns, and what is read of them.
 
     With `tile_us`, records of one stretch of time of a key are kept as one row. Of a key the newest `most` rows count
-    beside that of the request itself, 0 for all, and those of the last `age_us` before a read, 0 for all. `keep` rows are kept beyond what the windows reach
-    back in time, for those of the newest rows without a bound in time.
+    beside that of the request itself, 0 for all, and those of the last `age_us` before a read, 0 for all. `keep` rows
+    are kept beyond what the windows reach back in time, for those of the newest rows without a bound in time.
     """
 
     windows: tuple[Span, ...]

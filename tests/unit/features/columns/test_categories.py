@@ -278,7 +278,7 @@ def test_a_sampled_count_has_the_error_that_is_stated_and_keeps_few_slots() -> N
         rows = stream([turn.random() for _ in range(count)], every=count // 4, key=key)
         seen = np.array([place * (count // 4) - 1 for place in (1, 2, 3, 4)])  # A row does not count itself.
         errors.append(run(plan, history, rows)[:, 0] / seen - 1)
-        check_ledgers(history)
+    check_ledgers(history)
     assert np.sqrt(np.mean(np.square(errors))) < 1.3 * 1.2 / math.sqrt(cap)
     assert abs(np.mean(errors)) < 0.5 / math.sqrt(cap)
     (state,) = categories_of(history)

@@ -80,8 +80,8 @@ class Numbers(ColumnState):
     def run(self, script: Script, columns: Sequence[F8], out: F8) -> None:
         """Make the moves, walk the script, and fill its columns of `out`."""
         column = columns[self._column]
-        self._watch_strays(column, script.insert)
         with np.errstate(over="ignore"):
+            self._watch_strays(column, script.insert)
             kernel.run(
                 script.operations,
                 script.order,
@@ -110,8 +110,8 @@ class Numbers(ColumnState):
         """Take rows at places that are known, and derive prefixes and trees."""
         column = np.ascontiguousarray(columns[self._column])
         self._values[rows] = column
-        self._watch_strays(column, np.ones(len(column), bool))
         with np.errstate(over="ignore"):
+            self._watch_strays(column, np.ones(len(column), bool))
             kernel.derive(
                 state,
                 self._values,

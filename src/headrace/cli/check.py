@@ -7,7 +7,7 @@ import click
 from headrace.cli.options import project_options
 from headrace.cli.show import as_json, table
 from headrace.core.time import duration_text
-from headrace.run.assumptions import bounds_of_state, costs, defaults
+from headrace.run.assumptions import bounds_of_state, costs, defaults, errors
 from headrace.run.project import Project
 
 __all__ = ["command"]
@@ -36,6 +36,7 @@ def command(*, file: Path, config: Path | None, name: str | None, json_: bool) -
         for settings in pipeline.source_settings()
     ]
     state, assumed, slow = bounds_of_state(pipeline), defaults(pipeline), costs(pipeline)
+    inexact = errors(pipeline)
     for entry in pipeline.act:
         project.config.sink(entry.name)
     if json_:
@@ -48,6 +49,7 @@ def command(*, file: Path, config: Path | None, name: str | None, json_: bool) -
                 "state": state,
                 "defaults": assumed,
                 "costs": slow,
+                "errors": inexact,
             }
         )
         return
@@ -55,7 +57,7 @@ def command(*, file: Path, config: Path | None, name: str | None, json_: bool) -
     table(list(features[0]), [list(row.values()) for row in features])
     click.echo()
     table(list(sources[0]), [list(row.values()) for row in sources])
-    for rows in (state, assumed, slow):
+    for rows in (state, assumed, slow, inexact):
         if rows:
             click.echo()
             table(list(rows[0]), [list(row.values()) for row in rows])

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 from headrace.core.expressions import Expression, FieldColumn, Kind
-from headrace.core.time import duration_text
+from headrace.core.time import ENDED_US, duration_text
 from headrace.features.bounds import Bounds
 from headrace.features.windows import Window
 
@@ -142,8 +142,8 @@ class AggregateRead(Expression):
 
     @property
     def edge_error(self) -> float:
-        """Return how much of the window, at most, its edges may take in or leave out too much: 0 if it is exact."""
-        return self.resolution_us / self.window.reach_us
+        """Return the share of the window that each edge may be off by; 0 without a beginning, or without tiles."""
+        return 0.0 if self.window.reach_us >= ENDED_US else self.resolution_us / self.window.reach_us
 
     @property
     def window_text(self) -> str:

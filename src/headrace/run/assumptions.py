@@ -1,5 +1,6 @@
-"""What a pipeline comes to before it has run: how large its state may grow, what is slow, and what its defaults are."""
+"""What a pipeline comes to before it has run: how large its state may grow, what is slow or not exact, its defaults."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from headrace.core.records import Kind, StreamSchema
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from headrace.features.state_size import StateSize
     from headrace.run.pipeline import Pipeline
 
-__all__ = ["bounds_of_state", "costs", "defaults"]
+__all__ = ["bounds_of_state", "costs", "defaults", "errors"]
 
 
 def bounds_of_state(pipeline: "Pipeline[Any]") -> list[dict[str, object]]:
@@ -61,6 +62,25 @@ def costs(pipeline: "Pipeline[Any]") -> list[dict[str, str]]:
         for name, feature in pipeline.features.features.items()
         if any(read.operation == "agg" and not read.settings["exact"] for read in aggregates_of(feature))
     ]
+
+
+def errors(pipeline: "Pipeline[Any]") -> list[dict[str, str]]:
+    """Return one row for each aggregate that is not exact: the feature that reads it, and how far off it may be."""
+    return [
+        {"feature": name, "may be off by": error}
+        for name, feature in pipeline.features.features.items()
+        for error in dict.fromkeys(filter(None, map(_error_of, aggregates_of(feature))))
+    ]
+
+
+def _error_of(read: "AggregateRead") -> str:
+    if read.resolution_us:
+        share = f", {read.edge_error:.2%} of it" if read.edge_error else ""
+        return f"at each edge of the window, {duration_text(read.resolution_us)}{share}"
+    if read.operation == "distinct":
+        cap = int(read.settings["cap"])
+        return f"beyond {cap} values a standard error of {1.2 / math.sqrt(cap):.1%}"
+    return "1/128 of the value" if read.operation == "quantile" else ""
 
 
 def _kept(size: "StateSize") -> str:

@@ -386,7 +386,8 @@ def _column(cells: Sequence[Cell]) -> pa.Array:
     kind = cells[0].arrow_type
     if any(isinstance(cell.arrow, bytes) for cell in cells) and not pa.types.is_large_binary(kind):
         # No writer of texts takes such bytes, but some writers do not look.
-        told = [cell.arrow if isinstance(cell.arrow, bytes) else str(cell.arrow).encode() for cell in cells]
+        plain = [cell.arrow for cell in cells]
+        told = [value if value is None or isinstance(value, bytes) else str(value).encode() for value in plain]
         return pa.array(told, pa.large_binary() if pa.types.is_large_string(kind) else pa.binary()).view(kind)
     if kind is not None and pa.types.is_dictionary(kind):
         return pa.array([cell.arrow for cell in cells], kind.value_type).dictionary_encode().cast(kind)

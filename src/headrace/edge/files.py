@@ -166,13 +166,12 @@ def _parquet(name: str, data: bytes, schema: EventSchema) -> RawFile:
 
 
 def raw_table(table: pa.Table, digest: str, originals: Callable[[I8], list[bytes]]) -> RawFile:
-    """Return the rows of a plain table, each of which is a record."""
-    readable = readable_table(table)
-    return RawFile(digest, table.num_rows, np.arange(table.num_rows), readable, (), originals, NOTHING_WRONG)
+    """Return the rows of a table that is plain and readable, each of which is a record."""
+    return RawFile(digest, table.num_rows, np.arange(table.num_rows), table, (), originals, NOTHING_WRONG)
 
 
 def readable_table(table: pa.Table) -> pa.Table:
-    """Return a table without its texts that are none."""
+    """Return a table in which no text is other than UTF-8: where one is, all are bytes, for `decode` to judge."""
     try:
         table.validate(full=True)
     except (pa.ArrowInvalid, UnicodeDecodeError):

@@ -117,7 +117,6 @@ class Group:
             ),
             tile_us=first.resolution_us,
         )
-        self._window_of = tuple(read.window for read in plan.reads)
         self._windows = tuple(windows)
         self._reaches_us = max(window.reach_us + offset_us for window, offset_us, _ in windows)
         ttl_us = first.limits.ttl_us
@@ -140,15 +139,10 @@ class Group:
         same = self.label is None and self.stream == asking and texts[0] == texts[1]
         # A tile that took its request in could not give it back: it is read first, in an operation of its own.
         self._reads_first = first.resolution_us > 0 and not first.include_current
-        self._asks_itself = same and not self._reads_first and not waits
+        self.asks_itself = same and not self._reads_first and not waits
         self._plan = plan
         self._equals_text = ", ".join(key.canonical for key in self._equals)
         self.history = History(plan)
-
-    @property
-    def asks_itself(self) -> bool:
-        """Return whether the requests are the rows themselves, under the same keys."""
-        return self._asks_itself
 
     @property
     def fields(self) -> frozenset[str] | None:
@@ -185,7 +179,7 @@ class Group:
         their text, filled as they are needed.
         """
         asked_hash, asked_valid = self._asked_keys(asked, hashed)
-        if self._asks_itself:
+        if self.asks_itself:
             does = self._own_rows(asked, asked_hash, asked_valid, kept)
         else:
             does = self._other_rows(asked, records, labels, asked_hash, asked_valid, kept)
@@ -217,7 +211,7 @@ class Group:
         nothing, rows = np.zeros(count, bool), np.arange(count)
         lowest = np.full(count, newest_us, np.int64)
         found = self.table.find(hashes, valid, self._reachable(lowest, asked.time))
-        if not (self._asks_itself and any(current for _, _, current in self._windows)):
+        if not (self.asks_itself and any(current for _, _, current in self._windows)):
             does = _Operations(asked.row, asked.time, nothing, [np.zeros(count)] * len(self._columns), found, rows)
             return self._answers(self.history, does, valid, told, lowest)
         # A request counts in its own windows: it is put beside a copy of its key's rows, each request by itself.
@@ -278,13 +272,13 @@ class Group:
         for number, entry in enumerate(self.reads):
             values, why = np.ascontiguousarray(out[:, number]), np.ascontiguousarray(reason[:, number])
             why[np.isnan(values) & (why == reasons.OK)] = reasons.MISSING_INPUT
-            window = self._window_of[number]
-            if window in self._closing:
+            read = self._plan.reads[number]
+            if read.window in self._closing:
                 until = np.empty(count, np.int64)
-                until[does.read[asking]] = edges[asking, self._given.index(self._windows[window]), 1]
-                corrected = out[:, self._closing[window]] >= until  # NaN of an empty window compares as false.
+                until[does.read[asking]] = edges[asking, self._given.index(self._windows[read.window]), 1]
+                corrected = out[:, self._closing[read.window]] >= until  # NaN of an empty window compares as false.
                 why[corrected & (why == reasons.OK)] = reasons.CORRECTED
-            answers[entry.canonical] = self._column(entry, values, why)
+            answers[entry.canonical] = self._column(entry, read.column, values, why)
         return answers
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
@@ -308,10 +302,9 @@ class Group:
         self.history.restore(rows)
         self.table.restore(below(arrays, "keys."))
 
-    def _column(self, read: AggregateRead, values: F8, why: NDArray[np.uint8]) -> Column:
-        if read.kind == "text" and read.column is not None:
-            number = next(n for n, column in enumerate(self._columns) if column.canonical == read.column.canonical)
-            texts = self._texts[number].texts(values)
+    def _column(self, read: AggregateRead, column: int, values: F8, why: NDArray[np.uint8]) -> Column:
+        if read.kind == "text":
+            texts = self._texts[column].texts(values)
             return Column(why, texts=texts if read.default is None else texts.fill_null(str(read.default)))
         if isinstance(read.default, float):
             values = np.where(np.isnan(values), read.default, values)

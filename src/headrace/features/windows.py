@@ -48,9 +48,9 @@ class Window(ABC):
         """Return the window as it stands in the name of a feature."""
 
     @property
-    @abstractmethod
     def canonical(self) -> str:
         """Return the code that makes it, the same for equal windows however they were written."""
+        return repr(self)
 
     @property
     def closes(self) -> bool:
@@ -136,11 +136,6 @@ class Tumbling(Window):
         return f"tumbling_{_written(self.size)}"
 
     @property
-    def canonical(self) -> str:
-        """Return the code."""
-        return repr(self)
-
-    @property
     def closes(self) -> bool:
         """Return True."""
         return True
@@ -188,11 +183,6 @@ class Hopping(Window):
         return f"{_written(self.size)}_every_{_written(self.every)}"
 
     @property
-    def canonical(self) -> str:
-        """Return the code."""
-        return repr(self)
-
-    @property
     def closes(self) -> bool:
         """Return True."""
         return True
@@ -237,11 +227,6 @@ class Session(Window):
         """Return the gap, and that it is a session."""
         return f"session_{_written(self.gap)}"
 
-    @property
-    def canonical(self) -> str:
-        """Return the code."""
-        return repr(self)
-
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -276,11 +261,6 @@ class LastN(Window):
     def text(self) -> str:
         """Return n and the bound."""
         return f"last_{self.n}" + ("" if self.within is None else f"_within_{_written(self.within)}")
-
-    @property
-    def canonical(self) -> str:
-        """Return the code."""
-        return repr(self)
 
 
 @final
@@ -319,11 +299,6 @@ class Decay(Window):
         """Return the half-life, and that it decays."""
         return f"decay_{_written(self.half_life)}"
 
-    @property
-    def canonical(self) -> str:
-        """Return the code."""
-        return repr(self)
-
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -343,11 +318,6 @@ class Forever(Window):
     def text(self) -> str:
         """Return forever."""
         return "forever"
-
-    @property
-    def canonical(self) -> str:
-        """Return the name."""
-        return "hr.FOREVER"
 
 
 FOREVER: Final = Forever()

@@ -16,6 +16,10 @@ F8 = NDArray[np.float64]
 LIMBS = 72
 """32-bit limbs of the accumulator, kept in int64: 2,098 bits of a float64, and room for 2**31 carries."""
 
+# columns of `prefix`, a 128-bit number with 64 fractional bits for each row: the sum of what lies before it
+LOW = 0
+HIGH = 1
+
 _0 = np.uint64(0)
 _1 = np.uint64(1)
 _32 = np.uint64(32)
@@ -102,6 +106,21 @@ def from_fixed(high: np.uint64, low: np.uint64) -> float:
         high = ~high + (_1 if low == _0 else _0)
         return -_rounded(high, low)
     return _rounded(high, low)
+
+
+@njit(cache=True, nogil=True)
+def add_before(prefix: U8, source: int, target: int, high: np.uint64, low: np.uint64) -> None:
+    """Set the sum before one row to the sum before another, and a number more. prefix: u8[slab, HIGH + 1 or more]."""
+    total = prefix[source, LOW] + low
+    prefix[target, HIGH] = prefix[source, HIGH] + high + (_1 if total < low else _0)
+    prefix[target, LOW] = total
+
+
+@njit(cache=True, nogil=True)
+def between(prefix: U8, start: int, stop: int) -> tuple[np.uint64, np.uint64]:
+    """Return the sum of the rows [start, stop) as (high, low) words: the sum before one less that before the other."""
+    borrow = _1 if prefix[stop, LOW] < prefix[start, LOW] else _0
+    return prefix[stop, HIGH] - prefix[start, HIGH] - borrow, prefix[stop, LOW] - prefix[start, LOW]
 
 
 @njit(cache=True, nogil=True)

@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from headrace.kernels.exact import fixed, from_fixed, sum_anywhere
+from headrace.kernels.exact import HIGH, LOW, add_before, between, fixed, from_fixed, sum_anywhere
 from headrace.kernels.spans import (
     BEGIN,
     CODE,
@@ -48,10 +48,7 @@ LEAST = 2
 STRAYS = 3
 USES = 4
 
-# words of `prefix`, a 128-bit number with 64 fractional bits
-LOW = 0
-HIGH = 1
-PREFIX_WORDS = 2
+PREFIX_WORDS = HIGH + 1
 
 LEVELS = 5
 """Levels of a tree of extremes; level 0 are the values themselves, each node above stands for 16 below."""
@@ -132,9 +129,7 @@ def derive(state: I8, values: F8, prefix: U8, strays: I8, greatest: F8, least: F
             prefix[begin, HIGH] = _0
             for p in range(begin, end):
                 _, upper, lower = fixed(bits[p])
-                total = prefix[p, LOW] + lower
-                prefix[p + 1, HIGH] = prefix[p, HIGH] + upper + (_1 if total < lower else _0)
-                prefix[p + 1, LOW] = total
+                add_before(prefix, p, p + 1, upper, lower)
         if uses[STRAYS]:
             strays[begin] = 0
             for p in range(begin, end):
@@ -221,9 +216,7 @@ def run(
                 on_grid, upper, lower = fixed(bits[i])
                 # One walk moves the prefixes behind the row and adds it to each.
                 for p in range(last, at - 1, -1):
-                    total = prefix[p, LOW] + lower
-                    prefix[p + 1, HIGH] = prefix[p, HIGH] + upper + (_1 if total < lower else _0)
-                    prefix[p + 1, LOW] = total
+                    add_before(prefix, p, p + 1, upper, lower)
                 if uses[STRAYS]:
                     for p in range(last, at - 1, -1):
                         strays[p + 1] = strays[p] + (not on_grid)
@@ -251,11 +244,8 @@ def run(
                         if uses[STRAYS] and strays[stop] != strays[start]:
                             total_value = sum_anywhere(values, start, stop, limbs)
                         else:
-                            borrow = _1 if prefix[stop, LOW] < prefix[start, LOW] else _0
-                            total_value = from_fixed(
-                                prefix[stop, HIGH] - prefix[start, HIGH] - borrow,
-                                prefix[stop, LOW] - prefix[start, LOW],
-                            )
+                            upper, lower = between(prefix, start, stop)
+                            total_value = from_fixed(upper, lower)
                 if code == SUM:
                     value = total_value
                 elif parameters[r, PARAMETER] > 0.0:

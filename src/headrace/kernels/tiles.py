@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from headrace.kernels.exact import fixed, from_fixed
+from headrace.kernels.exact import HIGH, LOW, add_before, between, fixed, from_fixed
 from headrace.kernels.spans import BEGIN, CODE, END, MERGED, MOVE_FROM, MOVE_ROWS, MOVE_TO, NONE, WINDOW
 
 I8 = NDArray[np.int64]
@@ -28,9 +28,7 @@ RANGE = 6
 TARGET = 2
 READ_COLUMNS = 3
 
-# columns of `prefix`, of what lies before a row
-LOW = 0
-HIGH = 1
+# columns of `prefix`, of what lies before a row, beside those of `exact`
 NUMBER = 2
 STRAYS = 3
 PREFIX_COLUMNS = 4
@@ -98,18 +96,14 @@ def run(
             if last < 0:  # MERGED: the rows behind stay where they are.
                 last = MERGED - last
                 for p in range(at + 1, last + 1):
-                    total = prefix[p, LOW] + lower
-                    prefix[p, HIGH] += upper + (_1 if total < lower else _0)
-                    prefix[p, LOW] = total
+                    add_before(prefix, p, p, upper, lower)
                     prefix[p, NUMBER] += _1
                     prefix[p, STRAYS] += _0 if on_grid else _1
                 extremes[at, LEAST] = min(extremes[at, LEAST], value)
                 extremes[at, GREATEST] = max(extremes[at, GREATEST], value)
             else:
                 for p in range(last, at - 1, -1):
-                    total = prefix[p, LOW] + lower
-                    prefix[p + 1, HIGH] = prefix[p, HIGH] + upper + (_1 if total < lower else _0)
-                    prefix[p + 1, LOW] = total
+                    add_before(prefix, p, p + 1, upper, lower)
                     prefix[p + 1, NUMBER] = prefix[p, NUMBER] + _1
                     prefix[p + 1, STRAYS] = prefix[p, STRAYS] + (_0 if on_grid else _1)
                 for p in range(last, at, -1):
@@ -148,10 +142,8 @@ def _answer(
         elif code in (SUM, MEAN):
             total = 0.0
             if stop > start:
-                borrow = _1 if prefix[stop, LOW] < prefix[start, LOW] else _0
-                total = from_fixed(
-                    prefix[stop, HIGH] - prefix[start, HIGH] - borrow, prefix[stop, LOW] - prefix[start, LOW]
-                )
+                high_word, low_word = between(prefix, start, stop)
+                total = from_fixed(high_word, low_word)
                 if prefix[stop, STRAYS] != prefix[start, STRAYS]:
                     total = np.nan
             if code == SUM:
@@ -181,9 +173,7 @@ def pack(rows: I8, prefix: U8, extremes: F8, packed: U8) -> None:
     bits = extremes.view(np.uint64)
     for i in range(rows.shape[0]):
         p = rows[i]
-        borrow = _1 if prefix[p + 1, LOW] < prefix[p, LOW] else _0
-        packed[i, LOW] = prefix[p + 1, LOW] - prefix[p, LOW]
-        packed[i, HIGH] = prefix[p + 1, HIGH] - prefix[p, HIGH] - borrow
+        packed[i, HIGH], packed[i, LOW] = between(prefix, p, p + 1)
         packed[i, NUMBER] = prefix[p + 1, NUMBER] - prefix[p, NUMBER]
         packed[i, STRAYS] = prefix[p + 1, STRAYS] - prefix[p, STRAYS]
         packed[i, PREFIX_COLUMNS + LEAST] = bits[p, LEAST]
@@ -201,9 +191,7 @@ def unpack(packed: U8, state: I8, prefix: U8, extremes: F8) -> None:
         for column in range(PREFIX_COLUMNS):
             prefix[state[k, BEGIN], column] = _0
         for p in range(state[k, BEGIN], state[k, END]):
-            total = prefix[p, LOW] + packed[row, LOW]
-            prefix[p + 1, HIGH] = prefix[p, HIGH] + packed[row, HIGH] + (_1 if total < packed[row, LOW] else _0)
-            prefix[p + 1, LOW] = total
+            add_before(prefix, p, p + 1, packed[row, HIGH], packed[row, LOW])
             prefix[p + 1, NUMBER] = prefix[p, NUMBER] + packed[row, NUMBER]
             prefix[p + 1, STRAYS] = prefix[p, STRAYS] + packed[row, STRAYS]
             bits[p, LEAST] = packed[row, PREFIX_COLUMNS + LEAST]

@@ -53,15 +53,7 @@ class AtExtremes(ColumnState):
     def run(self, script: Script, columns: Sequence[F8], out: F8) -> None:
         """Make the moves, walk the script, and fill its columns of `out`."""
         kernel.run(
-            script.operations,
-            script.order,
-            script.place,
-            script.ends,
-            script.read,
-            script.low,
-            script.high,
-            script.moves,
-            script.made,
+            *script.walk,
             columns[self._column],
             self._beside(columns),
             self._values,

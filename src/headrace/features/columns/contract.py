@@ -93,6 +93,21 @@ class Script:
     moves: I8
     made: int
 
+    @property
+    def walk(self) -> tuple[int, I8, I8, I8, I8, I8, I8, I8, int]:
+        """Return what every kernel of a column walks by, in the order in which it takes it."""
+        return (
+            self.operations,
+            self.order,
+            self.place,
+            self.ends,
+            self.read,
+            self.low,
+            self.high,
+            self.moves,
+            self.made,
+        )
+
 
 class ColumnState(ABC):
     """One column under one kernel: arrays that follow the moves and the script, and answer its reads.

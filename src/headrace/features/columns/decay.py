@@ -61,16 +61,8 @@ class Decaying(ColumnState):
         """Make the moves, walk the script, and fill its columns of `out`."""
         with np.errstate(over="ignore", invalid="ignore"):
             kernel.run(
-                script.operations,
-                script.order,
-                script.place,
-                script.ends,
+                *script.walk,
                 script.time,
-                script.read,
-                script.low,
-                script.high,
-                script.moves,
-                script.made,
                 columns[self._column],
                 self._values,
                 self._times,

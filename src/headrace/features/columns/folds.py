@@ -96,15 +96,7 @@ class _Fold:
     def run(self, script: Script, column: F8, out: F8) -> None:
         with np.errstate(all="ignore"):  # What the user divides by may be 0: then the answer is not finite.
             self._module.run(
-                script.operations,
-                script.order,
-                script.place,
-                script.ends,
-                script.read,
-                script.low,
-                script.high,
-                script.moves,
-                script.made,
+                *script.walk,
                 column,
                 self.column,
                 self._nodes,

@@ -83,15 +83,7 @@ class Numbers(ColumnState):
         with np.errstate(over="ignore"):
             self._watch_strays(column, script.insert)
             kernel.run(
-                script.operations,
-                script.order,
-                script.place,
-                script.ends,
-                script.read,
-                script.low,
-                script.high,
-                script.moves,
-                script.made,
+                *script.walk,
                 column,
                 self._values,
                 self._prefix,

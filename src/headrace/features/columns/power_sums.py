@@ -58,16 +58,8 @@ class PowerSums(ColumnState):
         with np.errstate(over="ignore"):
             self._watch_strays(column, script.insert)
             kernel.run(
-                script.operations,
-                script.order,
-                script.place,
-                script.ends,
+                *script.walk,
                 script.time,
-                script.read,
-                script.low,
-                script.high,
-                script.moves,
-                script.made,
                 column,
                 self._values,
                 self._times,

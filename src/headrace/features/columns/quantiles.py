@@ -46,15 +46,7 @@ class Quantiles(ColumnState):
         """Make the moves, walk the script, and fill its columns of `out`."""
         pieces = (len(self._values) >> kernel.LARGE) + (2 << (kernel.LARGE - kernel.SMALL))
         kernel.run(
-            script.operations,
-            script.order,
-            script.place,
-            script.ends,
-            script.read,
-            script.low,
-            script.high,
-            script.moves,
-            script.made,
+            *script.walk,
             columns[self._column],
             self._values,
             self._nodes,

@@ -64,15 +64,7 @@ class Tiles(ColumnState):
         """Make the moves, walk the script, and fill its columns of `out`."""
         with np.errstate(over="ignore"):
             kernel.run(
-                script.operations,
-                script.order,
-                script.place,
-                script.ends,
-                script.read,
-                script.low,
-                script.high,
-                script.moves,
-                script.made,
+                *script.walk,
                 columns[self._column],
                 self._prefix,
                 self._extremes,

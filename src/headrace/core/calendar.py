@@ -6,12 +6,14 @@ anybody knows, the part is missing.
 
 from abc import ABC
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, Literal, TypeAlias, final
+from zoneinfo import ZoneInfo
 
 from headrace.core.expressions import Expression, Kind, Unary, check_kind
 from headrace.core.time import duration_text
 
-__all__ = ["Cyclic", "CyclicTime", "Day", "Hour", "LocalPart", "Minute", "Month", "Side", "Weekday"]
+__all__ = ["Cyclic", "CyclicTime", "Day", "Hour", "LocalPart", "Minute", "Month", "Side", "Weekday", "is_zone"]
 
 Side: TypeAlias = Literal["sin", "cos"]
 
@@ -142,3 +144,17 @@ class Cyclic(Unary):
     def canonical(self) -> str:
         """Return the call and which of its two columns this is."""
         return f"hr.cyclical({self.operand.canonical}, {self.period!r}).{self.side}"
+
+
+@lru_cache(maxsize=4096)
+def is_zone(name: str) -> bool:
+    """Return whether a text names a time zone.
+
+    >>> is_zone("Europe/Berlin"), is_zone("Europe/Bärlin"), is_zone("")
+    (True, False, False)
+    """
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        return False
+    return True

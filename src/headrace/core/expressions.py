@@ -23,6 +23,7 @@ from headrace.core.errors import ConfigError, nearest
 from headrace.core.instead import instead_of
 
 __all__ = [
+    "NUMBERS",
     "Arithmetic",
     "Category",
     "Comparison",
@@ -45,13 +46,14 @@ __all__ = [
     "When",
     "check_bits",
     "check_kind",
+    "column_of",
     "expression_of",
-    "kind_of",
 ]
 
 Kind: TypeAlias = OneOf["number", "bool", "text", "category", "tokens", "time", "numbers", "several"]
 Scalar: TypeAlias = float | bool | str | None
-_NUMBERS: Final = ("number", "bool")
+NUMBERS: Final = ("number", "bool")
+"""The kinds that can be computed with."""
 _ORDERED: Final = ("number", "bool", "time")
 _HASHED: Final = ("number", "bool", "text", "time")
 _OPERATORS: Final = (
@@ -369,7 +371,7 @@ class Arithmetic(_Binary):
     def __post_init__(self) -> None:
         """Raise ConfigError unless both operands are numbers."""
         for operand in (self.left, self.right):
-            check_kind(self.canonical, operand, _NUMBERS)
+            check_kind(self.canonical, operand, NUMBERS)
 
     @property
     def kind(self) -> Kind:
@@ -423,11 +425,11 @@ class Comparison(_Binary):
                 raise ConfigError(repr(this), wanted="hr.is_missing(x)", got=f"{self.operator} None")
             if isinstance(this, FieldColumn) and this.choices and isinstance(other, Literal):
                 _check_choice(this, other.value)
-        alike = one.kind == two.kind or {one.kind, two.kind} <= set(_NUMBERS)
+        alike = one.kind == two.kind or {one.kind, two.kind} <= set(NUMBERS)
         ordered = self.operator in {"==", "!="} or (one.kind in _ORDERED and two.kind in _ORDERED)
         if not alike or not ordered or not {one.kind, two.kind} <= set(_HASHED):
             wanted = f"two columns between which {self.operator} is defined"
-            raise ConfigError(self.canonical, wanted=wanted, got=f"{kind_of(one)} and {kind_of(two)}")
+            raise ConfigError(self.canonical, wanted=wanted, got=f"{_kind_of(one)} and {_kind_of(two)}")
 
     @property
     def kind(self) -> Kind:
@@ -521,7 +523,7 @@ class IsMissing(Unary):
     def __post_init__(self) -> None:
         """Raise ConfigError unless the operand is one column."""
         if self.operand.kind in {"several", "tokens"}:  # Whether an embedding is missing may be asked.
-            got = f"{self.operand!r}, which is {kind_of(self.operand)}"
+            got = f"{self.operand!r}, which is {_kind_of(self.operand)}"
             raise ConfigError(self.canonical, wanted="one column", got=got)
 
     @property
@@ -551,7 +553,7 @@ class Element(Unary):
         """Raise ConfigError unless the operand has a number at that place."""
         if not isinstance(self.operand, FieldColumn) or self.operand.kind != "numbers":
             wanted = "[...] of a field of several numbers (tuple[float, ...] with hr.Length)"
-            raise ConfigError(self.canonical, wanted=wanted, got=f"{self.operand!r}, which is {kind_of(self.operand)}")
+            raise ConfigError(self.canonical, wanted=wanted, got=f"{self.operand!r}, which is {_kind_of(self.operand)}")
         if not is_whole(self.place) or not 0 <= self.place < self.operand.length:
             wanted = f"a whole number from 0 to {self.operand.length - 1}"
             raise ConfigError(f"place in {self.operand!r}", wanted=wanted, got=self.place)
@@ -587,8 +589,8 @@ class Fill(Unary):
     def __post_init__(self) -> None:
         """Raise ConfigError if the value is of another kind than the operand."""
         where = f"hr.fill({self.operand.canonical}, {self.value!r})"
-        if self.operand.kind not in {*_NUMBERS, "text"}:
-            raise ConfigError(where, wanted="a number, a bool or a text to fill", got=kind_of(self.operand))
+        if self.operand.kind not in {*NUMBERS, "text"}:
+            raise ConfigError(where, wanted="a number, a bool or a text to fill", got=_kind_of(self.operand))
         if self.value is not None and isinstance(self.value, str) != (self.operand.kind == "text"):
             raise ConfigError(where, wanted=f"a value for a {self.operand.kind}", got=self.value)
         if isinstance(self.operand, FieldColumn) and self.operand.choices and self.value is not None:
@@ -632,8 +634,8 @@ class IsIn(Unary):
     def __post_init__(self) -> None:
         """Raise ConfigError if a value is of another kind than the column, or not one of its choices."""
         where = f"hr.isin({self.operand.canonical}, ...)"
-        if self.operand.kind not in {*_NUMBERS, "text"}:
-            raise ConfigError(where, wanted="a number, a bool or a text", got=kind_of(self.operand))
+        if self.operand.kind not in {*NUMBERS, "text"}:
+            raise ConfigError(where, wanted="a number, a bool or a text", got=_kind_of(self.operand))
         if not self.values:
             raise ConfigError(where, wanted="at least one value", got="none")
         for value in self.values:
@@ -731,8 +733,8 @@ class When(Expression):
         """Raise ConfigError unless the condition is one and the two values are alike."""
         check_kind(self.canonical, self.condition, ("bool",))
         kinds = {self.then.kind, self.otherwise.kind}
-        if not (kinds <= set(_NUMBERS) or kinds == {"text"}):
-            got = f"{kind_of(self.then)} and {kind_of(self.otherwise)}"
+        if not (kinds <= set(NUMBERS) or kinds == {"text"}):
+            got = f"{_kind_of(self.then)} and {_kind_of(self.otherwise)}"
             raise ConfigError(self.canonical, wanted="two numbers or two texts", got=got)
 
     @property
@@ -827,6 +829,13 @@ def expression_of(value: object) -> Expression:
     raise ConfigError("expression", wanted="a column, a number, a bool or a text", got=value)
 
 
+def column_of(where: str, x: object, wanted: str = "a column, such as Departure.distance") -> Expression:
+    """Return an expression as it is; raise ConfigError for a plain value."""
+    if not isinstance(x, Expression):
+        raise ConfigError(where, wanted=wanted, got=f"the constant {x!r}")
+    return x
+
+
 def _difference(left: Expression, right: Expression) -> Expression:
     return Elapsed("-", left, right) if left.kind == right.kind == "time" else Arithmetic("-", left, right)
 
@@ -835,11 +844,11 @@ def check_kind(where: str, operand: Expression, kinds: tuple[str, ...]) -> None:
     """Raise ConfigError unless an operand is of one of some kinds, and more than None."""
     nothing = isinstance(operand, Literal) and operand.value is None
     if operand.kind not in kinds or nothing:
-        got = repr(operand) if nothing else f"{operand!r}, which is {kind_of(operand)}"
+        got = repr(operand) if nothing else f"{operand!r}, which is {_kind_of(operand)}"
         raise ConfigError(where, wanted=f"a {' or a '.join(kinds)}", got=got)
 
 
-def kind_of(operand: Expression) -> str:
+def _kind_of(operand: Expression) -> str:
     """Return what an operand is, with its article."""
     many = {"several": "several columns", "numbers": "several numbers", "tokens": "the tokens of a text"}
     return many.get(operand.kind, f"a {operand.kind}")

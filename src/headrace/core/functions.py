@@ -15,6 +15,7 @@ from headrace.core.expressions import (
     Scalar,
     Several,
     When,
+    column_of,
     expression_of,
 )
 
@@ -32,7 +33,7 @@ def fill(x: object, value: Scalar) -> Expression:
 
     Raises ConfigError if x is no column, or the value is of another kind.
     """
-    return _each(_column("hr.fill", x), lambda column: Fill(column, value))
+    return _each(column_of("hr.fill", x), lambda column: Fill(column, value))
 
 
 def is_missing(x: object) -> Expression:
@@ -44,7 +45,7 @@ def is_missing(x: object) -> Expression:
 
     Raises ConfigError if x is no column.
     """
-    column = _column("hr.is_missing", x)
+    column = column_of("hr.is_missing", x)
     return column.each(IsMissing) if isinstance(column, Several) else IsMissing(column)
 
 
@@ -57,7 +58,7 @@ def when(condition: object, then: object, otherwise: object) -> Expression:
 
     Raises ConfigError if the condition is none, or the two values are not alike.
     """
-    return When(_column("hr.when", condition), expression_of(then), expression_of(otherwise))
+    return When(column_of("hr.when", condition), expression_of(then), expression_of(otherwise))
 
 
 def isin(x: object, values: Iterable[Scalar]) -> Expression:
@@ -71,7 +72,7 @@ def isin(x: object, values: Iterable[Scalar]) -> Expression:
     """
     if isinstance(values, str):
         raise ConfigError("hr.isin", wanted="a list of texts", got=repr(values))
-    return IsIn(_column("hr.isin", x), tuple(values))
+    return IsIn(column_of("hr.isin", x), tuple(values))
 
 
 def between(x: object, low: object, high: object) -> Expression:
@@ -83,7 +84,7 @@ def between(x: object, low: object, high: object) -> Expression:
 
     Raises ConfigError if x is no column, or cannot be compared so.
     """
-    column = _column("hr.between", x)
+    column = column_of("hr.between", x)
     return Logical("&", column >= low, column <= high)
 
 
@@ -96,7 +97,7 @@ def category(x: object, *, bits: int) -> Expression:
 
     Raises ConfigError if x is no column, or bits is not from 1 to 28.
     """
-    return _each(_column("hr.category", x), lambda column: Category(column, bits))
+    return _each(column_of("hr.category", x), lambda column: Category(column, bits))
 
 
 def cross(*x: object, bits: int) -> Expression:
@@ -108,7 +109,7 @@ def cross(*x: object, bits: int) -> Expression:
 
     Raises ConfigError for fewer than two columns, or bits not from 1 to 28.
     """
-    return Cross(tuple(_column("hr.cross", column) for column in x), bits)
+    return Cross(tuple(column_of("hr.cross", column) for column in x), bits)
 
 
 def _each(column: Expression, function: Callable[[Expression], Expression]) -> Expression:
@@ -116,9 +117,3 @@ def _each(column: Expression, function: Callable[[Expression], Expression]) -> E
     if isinstance(column, FieldColumn) and column.kind == "numbers":
         column = column.spread
     return column.each(function) if isinstance(column, Several) else function(column)
-
-
-def _column(where: str, x: object) -> Expression:
-    if not isinstance(x, Expression):
-        raise ConfigError(where, wanted="a column, such as Departure.distance", got=f"the constant {x!r}")
-    return x

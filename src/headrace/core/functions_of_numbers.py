@@ -7,7 +7,7 @@ the correctly rounded results; `exp`, `log` and `log1p` lie within 2 units in th
 
 from headrace.core.checks import is_finite, is_whole
 from headrace.core.errors import ConfigError
-from headrace.core.expressions import Expression, Literal, expression_of
+from headrace.core.expressions import Expression, Literal, column_of, expression_of
 from headrace.core.scalars import NumberFunction, Numeric
 
 __all__ = ["abs", "ceil", "clip", "exp", "floor", "log", "log1p", "maximum", "minimum", "power", "round", "sqrt"]
@@ -176,9 +176,7 @@ def power(x: object, exponent: object) -> Expression:
 
 
 def _of(function: NumberFunction, x: object, *more: Expression) -> Expression:
-    if not isinstance(x, Expression):
-        raise ConfigError(f"hr.{function}", wanted="a column, such as Departure.distance", got=f"the constant {x!r}")
-    return Numeric(function, (x, *more))
+    return Numeric(function, (column_of(f"hr.{function}", x), *more))
 
 
 def _pairwise(function: NumberFunction, x: tuple[object, ...]) -> Expression:

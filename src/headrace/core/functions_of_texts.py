@@ -1,7 +1,7 @@
 """Functions of texts, as the user writes them: `hr.contains(hr.lower(Txn.memo), "gift")`."""
 
 from headrace.core.errors import ConfigError
-from headrace.core.expressions import Expression
+from headrace.core.expressions import Expression, column_of
 from headrace.core.scalars import Lower, TextLength, TextTest
 
 __all__ = ["contains", "length", "lower", "starts_with"]
@@ -56,9 +56,7 @@ def contains(x: object, part: str) -> Expression:
 
 
 def _column(where: str, x: object) -> Expression:
-    if not isinstance(x, Expression):
-        raise ConfigError(where, wanted="a column of texts, such as Departure.carrier", got=f"the constant {x!r}")
-    return x
+    return column_of(where, x, "a column of texts, such as Departure.carrier")
 
 
 def _part(where: str, part: object) -> str:

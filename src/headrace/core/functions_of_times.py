@@ -3,12 +3,10 @@
 `tz` is the name of a zone, or a column of such names. A name that nobody knows, in a column, leaves the part missing.
 """
 
-import zoneinfo
-
-from headrace.core.calendar import Cyclic, CyclicTime, Day, Hour, Minute, Month, Side, Weekday
+from headrace.core.calendar import Cyclic, CyclicTime, Day, Hour, Minute, Month, Side, Weekday, is_zone
 from headrace.core.checks import is_finite
 from headrace.core.errors import ConfigError
-from headrace.core.expressions import Elapsed, Expression, Several
+from headrace.core.expressions import Elapsed, Expression, Several, column_of
 from headrace.core.time import Duration, duration_us
 
 __all__ = ["cyclical", "day", "hour", "minute", "month", "seconds", "weekday"]
@@ -152,9 +150,7 @@ def cyclical(x: object, period: float | Duration, *, tz: object = None) -> Expre
 
 
 def _column(where: str, x: object) -> Expression:
-    if not isinstance(x, Expression):
-        raise ConfigError(where, wanted="a column, such as Departure.at", got=f"the constant {x!r}")
-    return x
+    return column_of(where, x, "a column, such as Departure.at")
 
 
 def _zone(where: str, tz: object) -> str | Expression:
@@ -162,10 +158,6 @@ def _zone(where: str, tz: object) -> str | Expression:
     if isinstance(tz, Expression):
         return tz
     wanted = "a time zone such as 'Europe/Berlin' or 'UTC', or a column of their names"
-    if not isinstance(tz, str):
+    if not isinstance(tz, str) or not is_zone(tz):
         raise ConfigError(f"{where} tz", wanted=wanted, got=repr(tz))
-    try:
-        zoneinfo.ZoneInfo(tz)
-    except (ValueError, OSError, KeyError) as error:
-        raise ConfigError(f"{where} tz", wanted=wanted, got=repr(tz)) from error
     return tz

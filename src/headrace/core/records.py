@@ -4,7 +4,7 @@ The spine holds what every record has (position, stream, times, id, verdict); ro
 i-th spine row of that stream. So requests, labels, ticks and commands keep their order in one batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final, TypeAlias, final
@@ -26,6 +26,7 @@ __all__ = [
     "Kind",
     "StreamSchema",
     "Verdict",
+    "below",
     "block",
     "flat_block",
     "strings",
@@ -234,3 +235,12 @@ def strings(values: Sequence[str]) -> pa.StringArray:
     ['a', 'b']
     """
     return pa.array(values, type=pa.string())
+
+
+def below(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    """Return those of the arrays whose name has a prefix, without it.
+
+    >>> sorted(below({"keys.ids": np.zeros(1), "keys.free": np.zeros(1), "time": np.zeros(1)}, "keys."))
+    ['free', 'ids']
+    """
+    return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}

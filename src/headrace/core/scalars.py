@@ -8,17 +8,14 @@ import math
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, final
 
-from headrace.core.expressions import Expression, Kind, Unary, check_kind
+from headrace.core.expressions import NUMBERS, Expression, Kind, Unary, check_kind
 from headrace.core.expressions import Literal as Constant
 
-__all__ = ["ARGUMENTS", "Lower", "NumberFunction", "Numeric", "TextLength", "TextTest"]
+__all__ = ["Lower", "NumberFunction", "Numeric", "TextLength", "TextTest"]
 
 NumberFunction: TypeAlias = Literal[
     "abs", "ceil", "clip", "exp", "floor", "log", "log1p", "maximum", "minimum", "power", "round", "sqrt"
 ]
-_NUMBERS: Final = ("number", "bool")
-ARGUMENTS: Final[dict[str, int]] = {"clip": 3, "maximum": 2, "minimum": 2, "power": 2, "round": 2}
-"""How many arguments a function takes, where it is not one."""
 _LARGEST_EXPONENT: Final = 709.0
 _KEEP_UNIT: Final = ("abs", "ceil", "clip", "floor", "maximum", "minimum", "round")
 
@@ -34,7 +31,7 @@ class Numeric(Expression):
     def __post_init__(self) -> None:
         """Raise ConfigError unless every operand is a number."""
         for operand in self.operands:
-            check_kind(self.canonical, operand, _NUMBERS)
+            check_kind(self.canonical, operand, NUMBERS)
 
     @property
     def kind(self) -> Kind:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.core.errors import ConfigError
-from headrace.core.expressions import Expression, Kind, check_kind, expression_of
+from headrace.core.expressions import NUMBERS, Expression, Kind, check_kind, expression_of
 from headrace.core.expressions import Literal as Constant
 
 __all__ = ["F8", "UserFunction", "called", "function"]
@@ -53,7 +53,7 @@ class UserFunction(Expression):
     def __post_init__(self) -> None:
         """Raise ConfigError unless every argument is a number."""
         for operand in self.operands:
-            check_kind(self.canonical, operand, ("number", "bool"))
+            check_kind(self.canonical, operand, NUMBERS)
 
     @property
     def kind(self) -> Kind:
@@ -70,7 +70,7 @@ class UserFunction(Expression):
         """Return the arguments."""
         return self.operands
 
-    @property
+    @functools.cached_property
     def canonical(self) -> str:
         """Return the call, with 12 digits of the digest of the source."""
         digest = hashlib.sha256(self.text.encode()).hexdigest()[:12]
@@ -184,7 +184,7 @@ def _text(f: FunctionType) -> str:
     """Return the sources of a function and of what it calls, and the constants that they read."""
     texts: dict[str, str] = {}
     _gather(f, texts)
-    return "\n".join(texts[name] for name in texts)
+    return "\n".join(texts.values())
 
 
 def _gather(f: FunctionType, texts: dict[str, str]) -> None:

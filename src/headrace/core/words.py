@@ -5,7 +5,7 @@ from typing import Final, final
 
 from headrace.core.checks import is_whole
 from headrace.core.errors import ConfigError
-from headrace.core.expressions import Expression, Kind, Unary, check_bits, check_kind
+from headrace.core.expressions import Expression, Kind, Unary, check_bits, check_kind, column_of
 
 __all__ = ["TOKENS_MAX", "Words", "words"]
 
@@ -61,6 +61,4 @@ def words(x: object, *, bits: int, ngrams: int = 1) -> Expression:
 
     Raises ConfigError if x is no column of texts, bits is not from 1 to 28, or ngrams not from 1 to 5.
     """
-    if not isinstance(x, Expression):
-        raise ConfigError("hr.words", wanted="a column of texts, such as Txn.memo", got=f"the constant {x!r}")
-    return Words(x, bits, ngrams)
+    return Words(column_of("hr.words", x, "a column of texts, such as Txn.memo"), bits, ngrams)

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from headrace.core.records import I8, U1, Verdict
+from headrace.core.records import I8, U1, Verdict, below
 from headrace.core.source_settings import SourceSettings
 from headrace.core.time import UNSPOKEN_US
 from headrace.features.keys import KeyTable, hash_columns
@@ -168,10 +168,6 @@ class Verdicts:
             self._newest[number] = arrays[f"{number}.{_NEWEST}"].copy()
             self._seen[number] = arrays[f"{number}.{_SEEN}"].copy()
             self._sender[number] = arrays[f"{number}.{_SENDER}"].copy()
-            table.restore(_below(arrays, f"{number}.keys."))
-            self._producers[number].restore(_below(arrays, f"{number}.producers."))
+            table.restore(below(arrays, f"{number}.keys."))
+            self._producers[number].restore(below(arrays, f"{number}.producers."))
             self._kept[number] = len(table)
-
-
-def _below(arrays: Arrays, prefix: str) -> Arrays:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

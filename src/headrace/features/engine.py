@@ -14,13 +14,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from headrace.core.expressions import Expression, FieldColumn
-from headrace.core.records import F8, I4, I8, U1, Batch, StreamSchema, Verdict, strings
+from headrace.core.records import F8, I4, I8, U1, Batch, StreamSchema, Verdict, below, strings
 from headrace.core.source_settings import SourceSettings
 from headrace.core.time import ENDED_US, MINUTE_US, UNSPOKEN_US
 from headrace.core.tokens import Tokens
 from headrace.features.evaluator import Column, Evaluator
 from headrace.features.event_clock import EventClock, ended_rows
-from headrace.features.groups import Group, Usable, below, hash_keys
+from headrace.features.groups import Group, Usable, hash_keys
 from headrace.features.keys import Hashes
 from headrace.features.labels import Label
 from headrace.features.resolver import LabelPlan, Resolved, Resolver
@@ -160,8 +160,9 @@ class Engine:
             if stream.name in self._sources
         }
         labels = self._resolve(batch, records, told.source)
-        kept, told_labels, asked = newest, labels, Asked.at_once(records[self._asking], batch)
-        if self._waiting is not None:
+        if self._waiting is None:
+            kept, told_labels, asked = newest, labels, Asked.at_once(records[self._asking], batch)
+        else:
             kept = self._waiting.kept(newest)
             asked = self._waiting.take(records[self._asking], batch, newest, end)
             told_labels = self._waiting.take_labels(labels, newest, end)
@@ -171,7 +172,7 @@ class Engine:
             # A window of a key that one producer alone feeds is closed by the clock of that one.
             closed = told.own if self._by_producer(group) else newest
             known |= group.answer(asked.usable, records[group.stream], labels, closed, kept, hashed)
-        evaluator = Evaluator(asked.usable.fields, known)
+        evaluator = asked.usable.evaluator.knowing(known)
         return self._vectors(asked, [evaluator.column(feature) for feature in self._features], told_labels)
 
     def look_up(self, requests: pa.RecordBatch, time: I8, *, moves: bool = True) -> Vectors:
@@ -188,11 +189,10 @@ class Engine:
         hashed: dict[str, tuple[Hashes, NDArray[np.bool_]]] = {}
         for group in self._groups:
             known |= group.look_up(asked, newest_us, told.own if self._by_producer(group) else told.newest, hashed)
-        evaluator = Evaluator(requests, known)
-        nothing = np.zeros(0, np.int64)
-        labels = Resolved(nothing, strings([]), np.zeros(0), nothing, nothing, np.zeros((0, 0, 2), np.uint64))
+        evaluator = asked.evaluator.knowing(known)
         come = Asked(asked, asked.row, time, pa.nulls(len(time), pa.string()).fill_null(""))
-        return self._vectors(come, [evaluator.column(feature) for feature in self._features], labels)
+        columns = [evaluator.column(feature) for feature in self._features]
+        return self._vectors(come, columns, Resolved.nothing())
 
     def run_complete(self, batch: Batch) -> Vectors:
         """Compute a whole finite history as if every record had come at its event time: truth "complete".
@@ -298,8 +298,7 @@ class Engine:
     def _resolve(self, batch: Batch, records: Mapping[str, Usable], speaking: I8) -> Resolved:
         label = self._label
         if label is None or self._resolver is None:
-            nothing = np.zeros(0, np.int64)
-            return Resolved(nothing, strings([]), np.zeros(0), nothing, nothing, np.zeros((0, 0, 2), np.uint64))
+            return Resolved.nothing()
         asked, events = records[label.of.name], records[label.events.name]
         value = events.evaluator.column(label.answer).as_numbers()
         kept = ~np.isnan(value)

@@ -140,6 +140,10 @@ class Evaluator:
             found = self._known[text] = self._compute(expression)
         return found
 
+    def knowing(self, more: Mapping[str, Column]) -> "Evaluator":
+        """Return an evaluator of the same records that has what this one computed, and knows more."""
+        return Evaluator(self._fields, {**self._known, **more})
+
     def mask(self, condition: ex.Expression) -> NDArray[np.bool_]:
         """Return where a condition holds; where it is missing it does not hold."""
         values = self.column(condition).as_numbers()

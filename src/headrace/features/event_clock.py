@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from headrace.core.records import I8, Batch, Kind, StreamSchema, Verdict
+from headrace.core.records import I8, Batch, Kind, StreamSchema, Verdict, below
 from headrace.core.source_settings import SourceSettings
 from headrace.core.time import UNSPOKEN_US
 from headrace.features.producers import Producers
@@ -98,8 +98,7 @@ class EventClock:
         """Stand where a snapshot stood."""
         self._newest_us, self._told_us, self._holds = meta["newest_us"], meta["told_us"], dict(meta["holds"])
         for name, producers in self._producers.items():
-            own = {part[len(name) + 1 :]: array for part, array in arrays.items() if part.startswith(f"{name}.")}
-            producers.restore(own)
+            producers.restore(below(arrays, f"{name}."))
 
     def _speaking(self, batch: Batch) -> tuple[I8, I8]:
         """Return how far its source, and its producer, have come with each row; see `Told`."""

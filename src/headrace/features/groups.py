@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from headrace.core import reasons
 from headrace.core.expressions import Expression, FieldColumn
-from headrace.core.records import F8, I8
+from headrace.core.records import F8, I8, below
 from headrace.core.time import ENDED_US
 from headrace.features.aggregates import AggregateRead
 from headrace.features.bounded_keys import Assigned, BoundedKeys
@@ -26,7 +26,7 @@ from headrace.features.state_size import StateSize, bounded, row_bytes, state_si
 from headrace.features.texts import Texts
 from headrace.features.windows import EPOCH_HALF_LIVES, Decay, Forever, Hopping, LastN, Session, Tumbling, Window
 
-__all__ = ["Group", "Usable", "below", "hash_keys"]
+__all__ = ["Group", "Usable", "hash_keys"]
 
 _NO_READ: Final = -1
 _ALWAYS: Final = np.iinfo(np.int64).min
@@ -423,11 +423,6 @@ class Group:
 def hash_keys(evaluator: Evaluator, keys: Sequence[Expression]) -> tuple[Hashes, NDArray[np.bool_]]:
     """Return the hash of the keys of each record, u8[n, 2], and whether every part of it has a value."""
     return hash_columns([evaluator.column(key).as_arrow() for key in keys])
-
-
-def below(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
-    """Return those of the arrays whose name has a prefix, without it."""
-    return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _of_text(read: AggregateRead) -> bool:

@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.core.calendar import CyclicTime, Day, Hour, LocalPart, Minute, Weekday
+from headrace.core.calendar import CyclicTime, Day, Hour, LocalPart, Minute, Weekday, is_zone
 from headrace.core.records import F8, I8
 from headrace.core.time import DAY_US, HOUR_US, MINUTE_US, instant_us
 from headrace.features.numbers import on_circle
 
-__all__ = ["boundaries", "by_zone", "is_zone", "local_part", "local_us"]
+__all__ = ["boundaries", "by_zone", "local_part", "local_us"]
 
 _FIRST_YEAR: Final = 1900
 _LAST_YEAR: Final = 2101
@@ -103,20 +103,6 @@ def by_zone(part: LocalPart, time_us: I8, zones: pa.StringArray) -> F8:
             mine = place == number
             found[mine] = local_part(part, time_us[mine], name)
     return found
-
-
-@lru_cache(maxsize=4096)
-def is_zone(name: str) -> bool:
-    """Return whether a text names a time zone.
-
-    >>> is_zone("Europe/Berlin"), is_zone("Europe/Bärlin"), is_zone("")
-    (True, False, False)
-    """
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, KeyError):
-        return False
-    return True
 
 
 def _calendar_days(days: I8) -> tuple[I8, I8]:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from headrace.core.records import I8
+from headrace.core.records import I8, below
 from headrace.core.source_settings import SourceSettings
 from headrace.core.time import UNSPOKEN_US
 from headrace.features.keys import KeyTable, hash_columns
@@ -111,8 +111,7 @@ class Producers:
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Stand where a snapshot stood."""
-        keys = {name.removeprefix("keys."): array for name, array in arrays.items() if name.startswith("keys.")}
-        self._table.restore(keys)
+        self._table.restore(below(arrays, "keys."))
         self._reached, self._spoke = arrays["reached"].copy(), arrays["spoke"].copy()
         self._heap, self._place = arrays["heap"].copy(), arrays["place"].copy()
         self._scalars = arrays["scalars"].copy()

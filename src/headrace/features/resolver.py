@@ -58,6 +58,12 @@ class Resolved:
     request_time: I8
     carried: NDArray[np.uint64]
 
+    @staticmethod
+    def nothing() -> "Resolved":
+        """Return no labels."""
+        no_row = np.zeros(0, np.int64)
+        return Resolved(no_row, strings([]), np.zeros(0), no_row, no_row, np.zeros((0, 0, 2), np.uint64))
+
 
 @final
 class Resolver:

@@ -8,6 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from headrace.core.records import F8, I8, strings
+from headrace.features.columns.contract import longer
 from headrace.features.keys import KeyTable, hash_columns
 
 __all__ = ["Texts"]
@@ -46,9 +47,7 @@ class Texts:
         ids = self._table.add(hashes)
         if len(new):
             if self._table.top > len(self._texts):
-                grown = np.zeros(1 << (self._table.top - 1).bit_length(), object)
-                grown[: len(self._texts)] = self._texts
-                self._texts = grown
+                self._texts = longer(self._texts, 1 << (self._table.top - 1).bit_length())
             self._texts[ids[new]] = column.take(pa.array(new)).to_pylist()
         below = (hashes[:, 0] & (~hashes[:, 0] + np.uint64(1))) - np.uint64(1)  # Ones in place of the last zeros.
         levels = np.minimum(np.bitwise_count(below), _LEVELS)

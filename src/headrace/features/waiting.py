@@ -53,7 +53,7 @@ class Waiting:
         self._origin, self._time, self._arrival = nothing, nothing, nothing
         self._id: pa.StringArray = strings([])
         self._fields = pa.RecordBatch.from_pylist([], schema=schema)
-        self._labels = Resolved(nothing, strings([]), np.zeros(0), nothing, nothing, np.zeros((0, 0, 2), np.uint64))
+        self._labels = Resolved.nothing()
 
     def __len__(self) -> int:
         """Return how many requests wait."""

@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeAlias, final
-from zoneinfo import ZoneInfo
 
+from headrace.core.calendar import is_zone
 from headrace.core.checks import is_whole
 from headrace.core.errors import ConfigError
 from headrace.core.time import DAY_US, ENDED_US, Duration, duration_text, duration_us
@@ -107,11 +107,10 @@ class Tumbling(Window):
     def __post_init__(self) -> None:
         """Raise ConfigError unless the size is a duration longer than nothing, of whole days in a zone."""
         size_us = _positive("hr.Tumbling size", self.size)
-        try:
-            ZoneInfo(self.tz)
-        except (ValueError, OSError, KeyError, TypeError) as error:
-            wanted = "a time zone such as 'Europe/Berlin' or 'UTC'"
-            raise ConfigError("hr.Tumbling tz", wanted=wanted, got=repr(self.tz)) from error
+        if not isinstance(self.tz, str) or not is_zone(self.tz):
+            raise ConfigError(
+                "hr.Tumbling tz", wanted="a time zone such as 'Europe/Berlin' or 'UTC'", got=repr(self.tz)
+            )
         if self.tz != "UTC" and size_us % DAY_US:
             raise ConfigError("hr.Tumbling size", wanted=f"whole days in {self.tz}", got=self.size)
 

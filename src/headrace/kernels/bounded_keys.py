@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from headrace.kernels.key_table import EMPTY, FREE, USED, vacate
+from headrace.kernels.key_table import EMPTY, FREE, USED, seek, vacate
 
 U8 = NDArray[np.uint64]
 I8 = NDArray[np.int64]
@@ -109,7 +109,6 @@ def assign(
     rows of theirs may have been evicted, and of keys that are not known, if a window reaches it; ALWAYS for none.
     entered: i8[n], the operations that entered a key. evicted: i8[n], ids.
     """
-    mask = table.shape[0] - 1
     came = 0
     went = 0
     for row in range(hashes.shape[0]):
@@ -119,11 +118,8 @@ def assign(
             continue
         one = hashes[row, 0]
         two = hashes[row, 1]
-        place = np.int64(one & np.uint64(mask))
+        place = seek(one, two, table, keys)
         found = np.int64(table[place])
-        while found != EMPTY and (keys[found, 0] != one or keys[found, 1] != two):
-            place = (place + 1) & mask
-            found = np.int64(table[place])
         if found != EMPTY:
             ids[row] = found
             if insert[row]:
@@ -152,9 +148,7 @@ def assign(
             evicted[went] = old
             went += 1
             # Keys behind the gap have moved: the place of this one may be another now.
-            place = np.int64(one & np.uint64(mask))
-            while table[place] != EMPTY:
-                place = (place + 1) & mask
+            place = seek(one, two, table, keys)
         if counts[FREE] > 0:
             counts[FREE] -= 1
             found = np.int64(free[counts[FREE]])

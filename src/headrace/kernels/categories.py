@@ -16,6 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from headrace.kernels.elementary import LOG2_E, log
+from headrace.kernels.murmur import finished
 from headrace.kernels.spans import MOVE_FROM, MOVE_ROWS, MOVE_TO, NONE
 
 I8 = NDArray[np.int64]
@@ -88,11 +89,7 @@ VALUES = 4096
 UNIT = 2.0**32
 
 _1 = np.uint64(1)
-_32 = np.uint64(32)
-_33 = np.uint64(33)
 _SALT = np.uint64(0x9E3779B97F4A7C15)
-_MIX_ONE = np.uint64(0xFF51AFD7ED558CCD)
-_MIX_TWO = np.uint64(0xC4CEB9FE1A85EC53)
 
 
 @njit(cache=True, nogil=True)
@@ -119,19 +116,11 @@ def _weight(count: int, weights: I8) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _mixed(word: np.uint64) -> np.uint64:
-    """Return the word with every bit depending on all (the finish of MurmurHash3)."""
-    word = (word ^ (word >> _33)) * _MIX_ONE
-    word = (word ^ (word >> _33)) * _MIX_TWO
-    return word ^ (word >> _33)
-
-
-@njit(cache=True, nogil=True)
 def level_of(bits: np.int64, told: int) -> int:
     """Return how many zeros the hash of a value ends in. told: 1 if the value, a whole number, says so in 6 bits."""
     if told:
         return int(np.int64(bits).view(np.float64)) & 63
-    word = _mixed(np.uint64(bits) ^ _SALT)
+    word = finished(np.uint64(bits) ^ _SALT)
     level = 0
     while level < LEVELS and word & _1 == np.uint64(0):
         word >>= _1
@@ -141,7 +130,7 @@ def level_of(bits: np.int64, told: int) -> int:
 
 @njit(cache=True, nogil=True)
 def _home(record: int, bits: np.int64, mask: int) -> int:
-    return int(np.int64(_mixed(np.uint64(bits) + (np.uint64(record) * _SALT)) & np.uint64(mask)))
+    return int(np.int64(finished(np.uint64(bits) + (np.uint64(record) * _SALT)) & np.uint64(mask)))
 
 
 @njit(cache=True, nogil=True)

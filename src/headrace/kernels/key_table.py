@@ -22,21 +22,25 @@ def _home(word: np.uint64, mask: int) -> np.int64:
 
 
 @njit(cache=True, nogil=True)
+def seek(one: np.uint64, two: np.uint64, table: I4, keys: U8) -> np.int64:
+    """Return the place of a key in the table, or the empty one where it would stand."""
+    mask = table.shape[0] - 1
+    place = _home(one, mask)
+    found = table[place]
+    while found != EMPTY and (keys[found, 0] != one or keys[found, 1] != two):
+        place = (place + 1) & mask
+        found = table[place]
+    return place
+
+
+@njit(cache=True, nogil=True)
 def find(hashes: U8, table: I4, keys: U8, ids: I8) -> None:
     """Look up n keys; -1 for an unknown one.
 
     hashes: u8[n, 2]. table: i4[2**b], ids or EMPTY. keys: u8[k, 2], by id. ids: i8[n].
     """
-    mask = table.shape[0] - 1
     for row in range(hashes.shape[0]):
-        one = hashes[row, 0]
-        two = hashes[row, 1]
-        place = _home(one, mask)
-        found = table[place]
-        while found != EMPTY and (keys[found, 0] != one or keys[found, 1] != two):
-            place = (place + 1) & mask
-            found = table[place]
-        ids[row] = found
+        ids[row] = table[seek(hashes[row, 0], hashes[row, 1], table, keys)]
 
 
 @njit(cache=True, nogil=True)
@@ -45,15 +49,11 @@ def add(hashes: U8, table: I4, keys: U8, free: I4, counts: I8, ids: I8) -> None:
 
     counts: i8[2], ids ever used and ids on the stack `free`. The table must stay at most half full.
     """
-    mask = table.shape[0] - 1
     for row in range(hashes.shape[0]):
         one = hashes[row, 0]
         two = hashes[row, 1]
-        place = _home(one, mask)
+        place = seek(one, two, table, keys)
         found = table[place]
-        while found != EMPTY and (keys[found, 0] != one or keys[found, 1] != two):
-            place = (place + 1) & mask
-            found = table[place]
         if found == EMPTY:
             if counts[FREE] > 0:
                 counts[FREE] -= 1

@@ -21,7 +21,6 @@ _ZERO = np.uint64(0)
 _S27 = np.uint64(27)
 _S31 = np.uint64(31)
 _S33 = np.uint64(33)
-_S37 = np.uint64(37)
 _S64 = np.uint64(64)
 _EIGHT = np.uint64(8)
 
@@ -32,7 +31,8 @@ def _rotated(word: np.uint64, left: np.uint64) -> np.uint64:
 
 
 @njit(cache=True, nogil=True)
-def _finished(word: np.uint64) -> np.uint64:
+def finished(word: np.uint64) -> np.uint64:
+    """Return the word with every bit depending on all: how a hash ends."""
     word ^= word >> _S33
     word *= _M1
     word ^= word >> _S33
@@ -83,8 +83,8 @@ def hash_strings(offsets: NDArray[np.int32], words: U8, out: U8) -> None:
         two ^= np.uint64(size)
         one += two
         two += one
-        one = _finished(one)
-        two = _finished(two)
+        one = finished(one)
+        two = finished(two)
         one += two
         two += one
         out[row, 0] = one
@@ -110,8 +110,8 @@ def hash_words(words: U8, out: U8) -> None:
         two ^= size
         one += two
         two += one
-        one = _finished(one)
-        two = _finished(two)
+        one = finished(one)
+        two = finished(two)
         one += two
         two += one
         out[row, 0] = one

@@ -22,7 +22,6 @@ I8 = NDArray[np.int64]
 F8 = NDArray[np.float64]
 U8 = NDArray[np.uint64]
 U1 = NDArray[np.uint8]
-B1 = NDArray[np.bool_]
 
 # aggregates, beside those of `spans`
 SUM = FIRST_OF_COLUMN
@@ -54,7 +53,6 @@ LEVELS = 5
 """Levels of a tree of extremes; level 0 are the values themselves, each node above stands for 16 below."""
 
 _0 = np.uint64(0)
-_1 = np.uint64(1)
 
 
 @njit(cache=True, nogil=True)

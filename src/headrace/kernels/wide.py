@@ -12,7 +12,6 @@ from numba import njit
 from numpy.typing import NDArray
 
 I8 = NDArray[np.int64]
-U8 = NDArray[np.uint64]
 
 # columns of `numbers`
 SIZE = 0

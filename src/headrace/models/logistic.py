@@ -1,16 +1,15 @@
 """Logistic regression that learns one row at a time."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, final
+from typing import ClassVar, Final, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from headrace.core.errors import ConfigError, StateError
 from headrace.core.records import F8
 from headrace.core.tokens import Tokens
 from headrace.kernels import logistic as kernel
-from headrace.models.contract import Block, Columns
+from headrace.models.contract import Arrays, Block, Columns, Meta, Snapshot
 
 __all__ = ["Logistic", "LogisticLearner"]
 
@@ -147,12 +146,12 @@ class LogisticLearner:
             self._places, self._values = np.empty(most, np.int64), np.empty(most)
         return words
 
-    def snapshot(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    def snapshot(self) -> Snapshot:
         """Return weights, squared gradients and scaler."""
         arrays = {"weights": self._weights.copy(), "sums": self._sums.copy(), "scaler": self._scaler.copy()}
         return arrays, {"model": "logistic"}
 
-    def restore(self, arrays: dict[str, NDArray[Any]], meta: dict[str, Any], /) -> None:
+    def restore(self, arrays: Arrays, meta: Meta, /) -> None:
         """Stand where a snapshot stood. Raises StateError if it is that of another model or another vector."""
         own, _ = self.snapshot()
         for name, array in own.items():

@@ -1,13 +1,12 @@
 """The baseline that answers with the last label that came back."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, final
+from typing import ClassVar, Final, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from headrace.core.records import F8
-from headrace.models.contract import Block, Columns
+from headrace.models.contract import Arrays, Block, Columns, Meta, Snapshot
 
 __all__ = ["NoChange", "NoChangeLearner"]
 
@@ -58,11 +57,11 @@ class NoChangeLearner:
         self._last[0] = held[last[-1]]
         return scores
 
-    def snapshot(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    def snapshot(self) -> Snapshot:
         """Return the last label."""
         return {"last": self._last.copy()}, {"model": "no_change"}
 
-    def restore(self, arrays: dict[str, NDArray[Any]], meta: dict[str, Any], /) -> None:
+    def restore(self, arrays: Arrays, meta: Meta, /) -> None:
         """Stand where a snapshot stood."""
         del meta
         self._last = arrays["last"].copy()

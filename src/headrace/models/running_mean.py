@@ -1,13 +1,12 @@
 """The baseline that answers with the mean of the labels so far."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, final
+from typing import ClassVar, Final, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from headrace.core.records import F8
-from headrace.models.contract import Block, Columns
+from headrace.models.contract import Arrays, Block, Columns, Meta, Snapshot
 
 __all__ = ["RunningMean", "RunningMeanLearner"]
 
@@ -57,11 +56,11 @@ class RunningMeanLearner:
         scores: F8 = (sums[:-1] + _PRIOR) / (counts[:-1] + 1)
         return scores
 
-    def snapshot(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    def snapshot(self) -> Snapshot:
         """Return count and sum."""
         return {"seen": self._seen.copy()}, {"model": "running_mean"}
 
-    def restore(self, arrays: dict[str, NDArray[Any]], meta: dict[str, Any], /) -> None:
+    def restore(self, arrays: Arrays, meta: Meta, /) -> None:
         """Stand where a snapshot stood."""
         del meta
         self._seen = arrays["seen"].copy()

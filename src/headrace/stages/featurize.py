@@ -89,21 +89,22 @@ class Featurize(Stage):
     def _part(self, batch: Batch) -> Outputs:
         progress_rows, until = self._progress(batch)
         over = bool(len(until)) and int(until[-1]) == ENDED_US
-        vectors = self._engine.run(batch, end=int(progress_rows[-1]) if over else None)
+        end = int(progress_rows[-1]) if over else None
+        vectors = self._engine.run(batch, end=end)
         passed = np.zeros(0, np.int64) if self._command is None else batch.rows_of(self._command)
         rows = np.concatenate([progress_rows, vectors.row, vectors.labels.row, passed])
         if len(rows) == 0:
             return Outputs(len(batch))
-        return Outputs(len(batch), {self._output: self._batch(batch, vectors, until, passed, rows)})
+        return Outputs(len(batch), {self._output: self._batch(batch, vectors, until, passed, rows, end)})
 
-    def _batch(self, batch: Batch, vectors: Vectors, until: I8, passed: I8, rows: I8) -> Batch:
+    def _batch(self, batch: Batch, vectors: Vectors, until: I8, passed: I8, rows: I8, end: int | None) -> Batch:
         labels = vectors.labels
         kinds = np.repeat(
             np.array([_PROGRESS, _REQUEST, _LABEL, _COMMAND], np.uint8),
             [len(until), len(vectors.row), len(labels.row), len(passed)],
         )
         place = 2 * rows
-        if self._engine.waits and len(until) and until[-1] == ENDED_US:
+        if self._engine.waits and end is not None:
             place[len(until) - 1] += 1  # Nothing more comes below the end: it stands behind all that waited for it.
         order = np.argsort(place, kind="stable")
         rows, kinds = rows[order], kinds[order]

@@ -10,7 +10,7 @@ from headrace.core.time import SECOND_US
 from headrace.features.columns.contract import ColumnState, Plan, Read, Script, longer
 from headrace.kernels import tiles as kernel
 
-__all__ = ["TILED", "Tiles"]
+__all__ = ["Tiles"]
 
 _CODES: Final = {
     "count": kernel.COUNT,
@@ -21,8 +21,6 @@ _CODES: Final = {
     "max": kernel.MAX,
     "range": kernel.RANGE,
 }
-TILED: Final = tuple(_CODES)
-"""What can be read of tiles."""
 _PACKED: Final = kernel.PREFIX_COLUMNS + 2
 
 
